@@ -1,0 +1,79 @@
+"""Files, done once: atomic replace, append, and the one function that deletes folders."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from harness.model.errors import DiskFull, HarnessError, Refused
+
+
+def translate(exc: OSError, path: Path) -> HarnessError:
+    """The error an operator can act on for a failed write at `path`."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"no space left writing {path}", hint="make space on that volume; the loop goes on by itself")
+    return HarnessError(f"cannot write {path}: {exc.strerror}", hint=f"check owner and mode of {path.parent}")
+
+
+def replace(path: Path, data: bytes | str, *, mode: int = 0o600, durable: bool = False) -> None:
+    """Write `path` so that a reader sees the old or the new content, never a part.
+
+    With `durable`, the content is on disk before the name points to it. Raises DiskFull or HarnessError.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(raw)
+            os.fchmod(out.fileno(), mode)
+            if durable:
+                out.flush()
+                os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except OSError as exc:
+        Path(temporary).unlink(missing_ok=True)
+        raise translate(exc, path) from exc
+
+
+def append(path: Path, line: str, *, mode: int = 0o600) -> None:
+    """Add one line with a single write, so that lines of several processes never mix. Raises DiskFull or HarnessError."""
+    raw = line.rstrip("\n").encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+        try:
+            while raw:
+                raw = raw[os.write(handle, raw) :]
+        finally:
+            os.close(handle)
+    except OSError as exc:
+        raise translate(exc, path) from exc
+
+
+def discard(folder: Path, *, under: Path) -> None:
+    """Delete a folder of ours. The only deletion of folders in the program.
+
+    `folder` must be strictly inside `under`; links are removed, never followed. Raises Refused otherwise.
+    """
+    root, target = under.resolve(), folder.parent.resolve() / folder.name
+    if root == target or root not in target.parents:
+        raise Refused(f"refusing to delete {target}: it is not inside {root}")
+    if target.is_symlink():
+        target.unlink()
+        return
+    if target.exists():
+        _unlock(target)
+        shutil.rmtree(target)
+
+
+def _unlock(folder: Path) -> None:
+    """Agents may leave read-only folders behind (build caches do); deleting needs write permission on each."""
+    for parent, folders, _files in os.walk(folder, followlinks=False):
+        for name in (".", *folders):
+            path = Path(parent) / name
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | 0o700)
