@@ -33,14 +33,14 @@ def replace(path: Path, data: bytes | str, *, mode: int = 0o600, durable: bool =
             if durable:
                 out.flush()
                 os.fsync(out.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError as exc:
         Path(temporary).unlink(missing_ok=True)
         raise translate(exc, path) from exc
 
 
 def append(path: Path, line: str, *, mode: int = 0o600) -> None:
-    """Add one line with a single write, so that lines of several processes never mix. Raises DiskFull or HarnessError."""
+    """Add one line with one write, so that lines of several processes never mix. Raises DiskFull or HarnessError."""
     raw = line.rstrip("\n").encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
