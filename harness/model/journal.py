@@ -1,0 +1,85 @@
+"""Facts of the loop itself. An entry is written in the same transaction as the change it tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`kind` is `noun.verb` (item.leased, session.ended, integration.applied, pause.opened …)."""
+
+    at: datetime
+    kind: str
+    actor: str
+    item: str | None = None
+    session: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Something that must not be leased. `scope`: loop, credential, repo:NAME, kind:NAME, item:ID.
+
+    `kind` says what clears it: `file` (the interrupt file is removed), `probe` (one lease may try after `until`),
+    `condition` (the loop looks again by itself, as with the disk), `operator`.
+    """
+
+    id: int
+    scope: str
+    kind: str
+    reason: str
+    source: str
+    began_at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """Bringing sealed commits to the target branch. The row is written before anything moves (intent first).
+
+    `state`: intended, applied, held (waits for the checkout or a person), aborted. `merged` is what the branch became.
+    """
+
+    id: int
+    item: str
+    fence: int
+    repo: str
+    branch: str
+    base: str
+    seal: str
+    state: str
+    merged: str | None = None
+    reason: str = ""
+    paths: tuple[str, ...] = ()
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One lease to one disposition, as `why` and the next prompt tell it."""
+
+    id: int
+    item: str
+    fence: int
+    owner: str
+    phase: str
+    number: int
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    ending: str | None = None
+    cause: str | None = None
+    counted: bool = False
+    sentence: str = ""
+    evidence: str = ""
+    base: str | None = None
+    seal: str | None = None
+    workspace: str | None = None
+    commits: tuple[str, ...] = ()
+    verdicts: tuple[Mapping[str, Any], ...] = ()

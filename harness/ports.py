@@ -1,0 +1,417 @@
+"""Everything that can be exchanged, on one page. Ignore it unless you write an implementation or a test double.
+
+The engine knows agents, gates, git, the store and the clock only through these; `harness.app` names the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.model.events import AgentExit, SessionEvent, StopReason
+from harness.model.journal import AttemptRow, Entry, Integration, Pause
+from harness.model.outcome import Disposition, Outcome, Verdict
+from harness.model.session import Brief, SessionRow
+from harness.model.work import Lease, Phase, WorkItem, WorkState
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+# --- agents -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The Desk's answer to an agent: accepted or not, and what the agent reads."""
+
+    accepted: bool
+    text: str
+
+
+class Desk(Protocol):
+    """What the agent can say to us in words and be answered at once (contract 9)."""
+
+    async def report_progress(self, text: str) -> Reply: ...
+    async def complete_work(self, status: str, summary: str) -> Reply: ...
+    async def request_decision(self, question: str, options: Sequence[str]) -> Reply: ...
+    async def add_work_item(self, item: Mapping[str, Any]) -> Reply: ...
+
+    def settled(self) -> bool:
+        """True when the agent has said how its work ended (complete_work or request_decision was accepted)."""
+        ...
+
+
+class AgentSession(Protocol):
+    """One running agent process. Iterating never blocks the process; the stream ends when the session has ended."""
+
+    @property
+    def pid(self) -> int | None:
+        """agent-init's pid: TERM to it ends the tree (contract 2); None before the start or without a process."""
+        ...
+
+    def events(self) -> AsyncIterator[SessionEvent]: ...
+    async def stop(self, reason: StopReason, *, before_kill: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Run the stop ladder, 10 s in all; `before_kill` is awaited before TERM (autosave). Idempotent."""
+        ...
+
+    async def exit(self) -> AgentExit:
+        """The facts of the end; waits for it. After this returns no process of the session lives."""
+        ...
+
+
+class Agent(Protocol):
+    """Turns a brief into a session. Leaving the context ends the whole process tree."""
+
+    name: str
+
+    def session(self, brief: Brief, desk: Desk) -> AbstractAsyncContextManager[AgentSession]: ...
+    def doctor(self) -> Sequence[Finding]:
+        """What stands in the way of starting sessions: program, version, account. Never starts a session."""
+        ...
+
+
+# --- git --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRef:
+    """A registered repository: `path` is its working tree (or bare folder), `branch` the target of integration."""
+
+    name: str
+    path: Path
+    branch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder with a git directory of its own, detached at `base` (a full sha of the registered repository)."""
+
+    path: Path
+    repo: RepositoryRef
+    base: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class Autosave:
+    """A dirty workspace as a commit under `ref`; `tree` tells whether anything changed since the last one."""
+
+    ref: str
+    commit: str
+    tree: str
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceState:
+    """What the agent left: its head, how many commits on the base, dirty paths (never `result.md`), the document."""
+
+    head: str | None
+    commits: tuple[str, ...]
+    dirty: tuple[str, ...]
+    document: Path | None
+    diffstat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """`base..HEAD` rewritten with our trailers, kept under refs/harness/<item>/sealed."""
+
+    commit: str
+    base: str
+    commits: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+class Workspaces(Protocol):
+    """Workspaces under state/worktrees. All git runs with the registered repository's GIT_DIR (architecture 6)."""
+
+    async def prepare(
+        self, repo: RepositoryRef, item: str, *, branch: str | None = None, wip_ref: str | None = None
+    ) -> Workspace:
+        """A clean workspace at the tip of `branch` (default: the target), the content of `wip_ref` on top if given.
+
+        An existing workspace of the item is saved before it is made anew. Raises GitError; NotFound if the folder of
+        the repository is missing or no repository.
+        """
+        ...
+
+    async def reopen(self, repo: RepositoryRef, item: str, base: str) -> Workspace | None:
+        """The item's workspace as it was left, None if it is gone or broken."""
+        ...
+
+    async def state(self, workspace: Workspace) -> WorkspaceState: ...
+    async def autosave(self, workspace: Workspace, session: str) -> Autosave | None:
+        """Save the workspace as it is under refs/harness/<session>/wip/<n>. None if it equals the last save or base."""
+        ...
+
+    async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:
+        """Fetch the agent's commits and rewrite them with trailers. Raises GitError if there is none."""
+        ...
+
+    async def document(self, workspace: Workspace, target: Path) -> Path | None:
+        """Copy `result.md` (a regular file, at most 1 MiB) to `target`; None if there is none."""
+        ...
+
+    async def remove(self, workspace: Workspace) -> None:
+        """Discard the folder. Raises Refused unless refs of ours hold its content."""
+        ...
+
+    async def prune(self, keep: Sequence[str]) -> Sequence[Path]:
+        """Save and remove workspaces and benches of items that are not in `keep`; what was removed."""
+        ...
+
+    async def base_file(self, repo: RepositoryRef, commit: str, path: str) -> str | None:
+        """A text file of a commit (CLAUDE.md, AGENTS.md), None if absent."""
+        ...
+
+
+class Merger(Protocol):
+    """Benches and the way to the target branch. Serial per repository: the caller holds the repository's turn."""
+
+    async def tip(self, repo: RepositoryRef, branch: str) -> str: ...
+    async def merge(self, repo: RepositoryRef, seal: Seal, onto: str) -> str:
+        """The commit that has `onto` and the sealed work; the seal itself if that is a fast-forward. Raises Conflict."""
+        ...
+
+    def bench(self, repo: RepositoryRef, commit: str) -> AbstractAsyncContextManager[Path]:
+        """A clean loop-owned checkout of `commit` for gates; gone afterwards."""
+        ...
+
+    async def advance(self, repo: RepositoryRef, branch: str, commit: str, expected: str) -> None:
+        """Move the branch forward from `expected` to `commit`: `merge --ff-only` where it is checked out, else a
+        compare-and-swap. Raises NotFastForward with the files in the way, or if the branch moved.
+        """
+        ...
+
+    async def keep(self, repo: RepositoryRef, item: str, name: str, commit: str) -> str:
+        """Point refs/harness/<item>/<name> (sealed, verified, claimed) at a commit; the full ref."""
+        ...
+
+    async def kept(self, repo: RepositoryRef, item: str, name: str) -> str | None: ...
+    async def contains(self, repo: RepositoryRef, branch: str, commit: str) -> bool: ...
+    async def describe(self, repo: RepositoryRef, base: str, commit: str) -> Sequence[str]:
+        """One line a commit (`sha subject`), oldest first."""
+        ...
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GateCase:
+    """What a gate judges: a checkout in `folder`, or the document at `document` (R13)."""
+
+    item: WorkItem
+    folder: Path
+    commit: str
+    environment: Mapping[str, str]
+    log: Path
+    scratch: Path
+    document: Path | None = None
+
+
+class Gate(Protocol):
+    name: str
+    kinds: tuple[str, ...]
+
+    async def judge(self, case: GateCase) -> Verdict: ...
+
+
+# --- prompts ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    text: str
+    template: str
+    sha256: str
+
+
+class Prompts(Protocol):
+    def render(self, template: str, variables: Mapping[str, Any]) -> Prompt:
+        """Raises TemplateError with file and line; never returns a prompt with something missing (H5)."""
+        ...
+
+    def check(self, templates: Sequence[str]) -> None:
+        """Raises TemplateError for the first template that is missing or does not compile."""
+        ...
+
+
+# --- store ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Answer to adding one item: applied, or why not (`detail` names the state of the item that exists)."""
+
+    id: str
+    applied: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRules:
+    """What a lease must respect besides stored pauses. Lane caps: name -> running at most (None = no cap)."""
+
+    actor: str
+    lane_caps: Mapping[str, int | None]
+    default_repository: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Everything one settle writes in one transaction."""
+
+    outcome: Outcome
+    disposition: Disposition
+    session: SessionRow | None = None
+    attempt: Mapping[str, Any] | None = None
+    question: tuple[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A lease whose owner is dead, with its attempt and the last session of it."""
+
+    lease: Lease
+    attempt: AttemptRow
+    session: SessionRow | None
+
+
+class Store(Protocol):
+    """The truth. Blocking; every method is one transaction; times are the caller's. The engine calls it on the store
+    thread; a face calls it directly. Raises StoreError; DiskFull; LeaseLost for a write of an older fence.
+    """
+
+    # items
+    def add(self, items: Sequence[WorkItem], *, actor: str, now: datetime) -> Sequence[Added]: ...
+    def item(self, item: str) -> WorkItem | None: ...
+    def items(
+        self, *, states: Sequence[WorkState] = (), limit: int = 50, after: str | None = None
+    ) -> Sequence[WorkItem]:
+        """In the order of the queue: leased, resumed, then by rank; finished ones last, newest first."""
+        ...
+
+    def counts(self) -> Mapping[WorkState, int]: ...
+    def update(self, item: str, changes: Mapping[str, Any], *, actor: str, now: datetime) -> WorkItem:
+        """Change what an operator may change (title, priority, …). Raises NotFound, Refused if leased."""
+        ...
+
+    def move(self, item: str, state: WorkState, reason: str, *, actor: str, now: datetime) -> WorkItem:
+        """An operator's move (remove, park, retry, unpark). Raises NotFound, IllegalMove, Refused if leased.
+        To ready: `max_attempts` becomes at least attempts + 1 (architecture 6).
+        """
+        ...
+
+    # leases
+    def register(self, owner: str, *, pid: int, boot: str, start: int, kind: str, now: datetime) -> None: ...
+    def lease(self, owner: str, rules: LeaseRules, now: datetime) -> Lease | None: ...
+    def phase(self, lease: Lease, phase: Phase, now: datetime, **facts: Any) -> None:
+        """Record how far the attempt is; facts: base, seal, workspace, commits, verdicts."""
+        ...
+
+    def settle(self, lease: Lease, settlement: Settlement, now: datetime) -> WorkItem: ...
+    def orphans(self, dead: Sequence[str]) -> Sequence[Orphan]:
+        """Leases whose owner is in `dead`; changes nothing: the reconciler settles each through its lease."""
+        ...
+
+    def owners(self) -> Sequence[str]:
+        """Owners that hold a lease or are registered and not ended."""
+        ...
+
+    def forget(self, owner: str, now: datetime) -> None:
+        """The owner has ended; it holds no lease any more."""
+        ...
+
+    def next_wake(self, now: datetime) -> datetime | None:
+        """When the next delayed item becomes ready or the next pause may be probed."""
+        ...
+
+    # sessions and attempts
+    def open_session(self, lease: Lease, session: SessionRow) -> None: ...
+    def update_session(self, session: SessionRow) -> None: ...
+    def session(self, session: str) -> SessionRow | None: ...
+    def sessions(self, *, item: str | None = None, live: bool = False, limit: int = 50) -> Sequence[SessionRow]: ...
+    def attempts(self, item: str) -> Sequence[AttemptRow]: ...
+
+    # pauses
+    def open_pause(
+        self, scope: str, kind: str, reason: str, source: str, now: datetime, until: datetime | None = None
+    ) -> Pause:
+        """Idempotent per (scope, source): an open one gets the new reason and time."""
+        ...
+
+    def close_pause(self, scope: str, source: str | None, by: str, now: datetime) -> int: ...
+    def pauses(self) -> Sequence[Pause]: ...
+
+    # integrations
+    def intend(self, lease: Lease, integration: Integration) -> Integration: ...
+    def resolve(self, integration: int, state: str, now: datetime, **facts: Any) -> Integration: ...
+    def integrations(self, *, item: str | None = None, states: Sequence[str] = ()) -> Sequence[Integration]: ...
+    def settle_held(self, item: str, state: WorkState, reason: str, outcome: str, now: datetime) -> WorkItem:
+        """The end of an item that waited for its integration (checkout in the way, merge apply)."""
+        ...
+
+    # journal, runs
+    def note(self, entry: Entry) -> None: ...
+    def journal(
+        self, *, item: str | None = None, session: str | None = None, after: int = 0, limit: int = 200
+    ) -> Sequence[Entry]: ...
+    def begin_run(self, run: str, *, pid: int, version: str, now: datetime) -> None: ...
+    def end_run(self, run: str, *, reason: str, iterations: int, now: datetime) -> None: ...
+    def written(self) -> Sequence[Entry]:
+        """Entries committed through this object since the last call: what the engine hands to telemetry."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether another connection has committed since the last call (PRAGMA data_version)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+# --- surroundings -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check saw. `level`: ok, warn, fail; `ending` names the row of ENDINGS it would cause, if any."""
+
+    check: str
+    level: str
+    found: str
+    expected: str = ""
+    mend: str = ""
+    ending: str | None = None
+
+
+class Check(Protocol):
+    name: str
+
+    async def probe(self) -> Sequence[Finding]: ...
+
+
+class Journalist(Protocol):
+    """Telemetry's side: takes what happened and writes iteration.log and the component logs. Never raises."""
+
+    def entry(self, entry: Entry) -> None: ...
+    def line(self, level: str, event: str, **facts: Any) -> None: ...
+
+
+class Processes(Protocol):
+    """Leftovers of earlier runs: who is dead, and ending what an agent-init left behind."""
+
+    def owner_is_dead(self, owner: str) -> bool: ...
+    def session_is_dead(self, session: str) -> bool: ...
+    async def end_session(self, row: SessionRow) -> int:
+        """End every process of a session whose loop is gone; how many were ended."""
+        ...
