@@ -179,7 +179,7 @@ class Merger(Protocol):
 
     async def tip(self, repo: RepositoryRef, branch: str) -> str: ...
     async def merge(self, repo: RepositoryRef, seal: Seal, onto: str) -> str:
-        """The commit that has `onto` and the sealed work; the seal itself if that is a fast-forward. Raises Conflict."""
+        """The commit that has `onto` and the sealed work; the seal itself where that suffices. Raises Conflict."""
         ...
 
     def bench(self, repo: RepositoryRef, commit: str) -> AbstractAsyncContextManager[Path]:
