@@ -1,0 +1,32 @@
+# make check is what a change must pass before it is committed; make test is everything.
+PYTHON = .venv/bin/python
+SHELL_FILES = loop $(filter-out %.sh,$(wildcard scripts/*))
+
+.PHONY: check venv lint types contracts shell fast test lock
+
+check: lint types contracts shell fast
+
+venv:
+	@scripts/venv dev
+
+lint: venv
+	$(PYTHON) -m ruff format --check --quiet .
+	$(PYTHON) -m ruff check --quiet .
+
+types: venv
+	$(PYTHON) -m mypy --strict
+
+contracts: venv
+	.venv/bin/lint-imports --no-cache
+
+shell: venv
+	.venv/bin/shellcheck $(SHELL_FILES) .ci/run
+
+fast: venv
+	scripts/test -m "not cli and not process and not slow"
+
+test: venv
+	scripts/test
+
+lock:
+	scripts/lock

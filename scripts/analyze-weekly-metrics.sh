@@ -1,0 +1,1 @@
+analyze-weekly-metrics
