@@ -1,0 +1,1 @@
+"""Adapters that turn a brief into a session: the Claude CLI, and a script for tests and simulation."""
