@@ -196,7 +196,7 @@ class ScriptedSession:
 
 
 class ScriptedAgent:
-    """Implements ports.Agent. `script` is played for items without one of their own; a callable makes it from the brief."""
+    """Implements ports.Agent. `script` is played for items without one of their own; a callable makes it by brief."""
 
     name = "scripted"
 
