@@ -22,6 +22,7 @@ Json = dict[str, Any]
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 _PLACE = re.compile(r"\[rehearsal: session (\d+), turn (\d+)\]")
 _TOOL_ID = re.compile(r"toolu_r(\d+)t(\d+)c")
+_SIDE_TOKENS = 1024  # a session asks for 32,000 and more
 _COMPACTION = "create a detailed summary of"
 
 
@@ -60,9 +61,15 @@ class Request:
         return _COMPACTION in self.last
 
     @property
+    def titling(self) -> bool:
+        """Whether an answer in a given JSON form is wanted; a session gets that through a tool instead."""
+        return not self.body.get("tools") and "format" in (self.body.get("output_config") or {})
+
+    @property
     def side(self) -> bool:
         """Whether the CLI asks for itself: a quota probe, a title, a summary. Such requests play no turn."""
-        return self.compacting or not self.body.get("tools")
+        small = "haiku" in self.model or int(self.body.get("max_tokens") or 0) <= _SIDE_TOKENS
+        return self.compacting or self.titling or (small and not self.body.get("tools"))
 
     @cached_property
     def place(self) -> tuple[int, int] | None:

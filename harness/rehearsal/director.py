@@ -47,6 +47,7 @@ class Director:
     _met: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     _since: dict[tuple[str, int, str], float] = field(default_factory=dict)
     _cast: dict[str, int | None] = field(default_factory=dict)
+    _latest: dict[str, int | None] = field(default_factory=dict)
     _taken: Counter[int] = field(default_factory=Counter)
 
     def cue(self, request: Request) -> Cue:
@@ -69,10 +70,14 @@ class Director:
     def _session_of(self, request: Request) -> int | None:
         if request.place:
             return request.place[0]
+        if request.side:
+            # Compaction may leave out the first prompt, so its conversation is known by id alone.
+            return self._latest.get(request.conversation)
         known = f"{request.conversation} {request.prompt[:200]}"
-        if known not in self._cast and not request.side:
+        if known not in self._cast:
             self._cast[known] = self._choose(request.prompt)
-        return self._cast.get(known)
+        self._latest[request.conversation] = self._cast[known]
+        return self._cast[known]
 
     def _choose(self, prompt: str) -> int | None:
         for number, session in enumerate(self.scenario.sessions):
@@ -117,4 +122,4 @@ def _side(request: Request, number: int | None, session: Session | None) -> Cue:
     if request.compacting and number is not None and session is not None:
         mark = place_mark(number, played(request, session))
         return Cue(Turn(text=f"<summary>\n{mark}\nThe work so far, in short.\n</summary>"), 0, side=True)
-    return Cue(Turn(text="ok"), 0, side=True)
+    return Cue(Turn(text='{"title": "Rehearsal"}' if request.titling else "ok"), 0, side=True)

@@ -71,21 +71,21 @@ class Server:
                 task.cancel()
             await asyncio.gather(*self._open, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._talk(Connection(reader, writer)))
         self._open.add(task)
-        connection = Connection(reader, writer)
+        task.add_done_callback(self._open.discard)
+
+    async def _talk(self, connection: Connection) -> None:
         try:
-            while (received := await http.read_request(reader)) is not None:
+            while (received := await http.read_request(connection.reader)) is not None:
                 await self._serve(received, connection)
         except (Dropped, ConnectionError):
             connection.reset()
         except http.Malformed as exc:
             await connection.answer(400, _JSON, _json_error("invalid_request_error", str(exc)))
         finally:
-            self._open.discard(task)
-            writer.close()
+            connection.writer.close()
 
     async def _serve(self, received: http.HttpRequest, connection: Connection) -> None:
         request = _messages_request(received)
@@ -115,7 +115,8 @@ class Server:
     async def _stream(self, request: Request, cue: Cue, model: str, connection: Connection) -> None:
         """Billed before the last event is sent, so that a client which has seen it finds it on the bill."""
         told = list(reply.events(cue, model))
-        breaks_at = (len(told) + 1) // 2 if _breaks(cue) else -1
+        # Inside the first block: of a block that is complete the CLI keeps what it has and does not ask again.
+        breaks_at = min(3, len(told) - 2) if _breaks(cue) else -1
         headers = {"content-type": "text/event-stream", "transfer-encoding": "chunked", "cache-control": "no-cache"}
         whole = False
         try:
@@ -151,7 +152,7 @@ class Server:
                 conversation=request.conversation,
                 model=self.director.scenario.model or request.model,
                 input=0 if free else usage.input or 0,
-                output=0 if free else usage.output or 0,
+                output=0 if free else 1 if cut else usage.output or 0,
                 cache_read=0 if free else usage.cache_read,
                 cache_write_5m=0 if free else usage.cache_write_5m,
                 cache_write_1h=0 if free else usage.cache_write_1h,
