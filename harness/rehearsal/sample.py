@@ -1,4 +1,4 @@
-"""A small repository to rehearse on: a ledger with two seeded faults, a page of docs that is behind, and its own judges.
+"""A small repository to rehearse on: a ledger with two seeded faults, a page of docs that is behind, and its judges.
 
 The standard library is all it needs. `python3 -m unittest -q` is red until both faults are fixed; `GATES` judges each
 kind of work for itself, so that one item can be proved while the other is still open. Dates and author are fixed: the

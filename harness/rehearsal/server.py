@@ -57,7 +57,7 @@ class Server:
 
     director: Director
     records: Records
-    _open: set[asyncio.Task[None]] = field(default_factory=set)
+    _open: dict[asyncio.Task[None], Connection] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[str]:
@@ -67,14 +67,16 @@ class Server:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         finally:
             server.close()
-            for task in self._open:
+            for task, connection in self._open.items():
                 task.cancel()
+                connection.reset()
             await asyncio.gather(*self._open, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._talk(Connection(reader, writer)))
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        connection = Connection(reader, writer)
+        task = asyncio.get_running_loop().create_task(self._talk(connection))
+        self._open[task] = connection
+        task.add_done_callback(self._open.pop)
 
     async def _talk(self, connection: Connection) -> None:
         try:
