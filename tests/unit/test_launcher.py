@@ -98,6 +98,17 @@ def test_an_interrupted_build_is_not_taken_for_a_finished_one(desk: Desk) -> Non
     assert desk.called("-m venv") == 2
 
 
+def test_after_an_interrupted_update_the_venv_is_made_from_nothing(desk: Desk) -> None:
+    failing = "echo 'ERROR: half of it'; exit 1"
+    desk.python(install=f"[ -e '{desk.tmp}/broken' ] && {{ {failing}; }}; exit 0")
+    desk.run()
+    (desk.tmp / "broken").touch()
+    (desk.checkout / "pyproject.toml").write_text("")
+    assert "loop: updating .venv" in desk.run().stderr
+    (desk.tmp / "broken").unlink()
+    assert "loop: making .venv (runtime)" in desk.run().stderr
+
+
 def test_of_two_first_uses_one_builds_and_the_other_waits_for_it(desk: Desk) -> None:
     reached, go_on = desk.fifo("reached"), desk.fifo("go on")
     desk.python(install=f"echo >'{reached}'; read -r _ <'{go_on}'")
