@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from harness.model.events import AgentExit, SessionEvent, StopReason
 from harness.model.journal import AttemptRow, Entry, Integration, Pause
@@ -343,6 +343,10 @@ class Store(Protocol):
     def sessions(self, *, item: str | None = None, live: bool = False, limit: int = 50) -> Sequence[SessionRow]: ...
     def attempts(self, item: str) -> Sequence[AttemptRow]: ...
 
+    def streak(self, limit: int) -> Sequence[AttemptRow]:
+        """The latest counted attempts, newest first, up to one that ended well or to the last loop pause by file."""
+        ...
+
     # pauses
     def open_pause(
         self, scope: str, kind: str, reason: str, source: str, now: datetime, until: datetime | None = None
@@ -354,7 +358,10 @@ class Store(Protocol):
     def pauses(self) -> Sequence[Pause]: ...
 
     # integrations
-    def intend(self, lease: Lease, integration: Integration) -> Integration: ...
+    def intend(self, integration: Integration) -> Integration:
+        """Write the intent. Raises LeaseLost if the item has been leased again since (`fence`)."""
+        ...
+
     def resolve(self, integration: int, state: str, now: datetime, **facts: Any) -> Integration: ...
     def integrations(self, *, item: str | None = None, states: Sequence[str] = ()) -> Sequence[Integration]: ...
     def settle_held(self, item: str, state: WorkState, reason: str, outcome: str, now: datetime) -> WorkItem:
@@ -377,6 +384,15 @@ class Store(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+T = TypeVar("T")
+
+
+class Books(Protocol):
+    """The engine's way to the store: calls run in order on the store thread; a started call is never cancelled."""
+
+    async def __call__(self, call: Callable[[Store], T]) -> T: ...
 
 
 # --- surroundings -----------------------------------------------------------------------------------------------------
@@ -405,6 +421,16 @@ class Journalist(Protocol):
 
     def entry(self, entry: Entry) -> None: ...
     def line(self, level: str, event: str, **facts: Any) -> None: ...
+
+
+class Records(Protocol):
+    """The documented files of sessions (contract 2): projections, written atomically."""
+
+    def current(self, row: SessionRow) -> None: ...
+    def state(self, row: SessionRow) -> None: ...
+    def metrics(self, session: str, metrics: Mapping[str, Any]) -> None: ...
+    def context(self, session: str, context: Mapping[str, Any]) -> None: ...
+    def read_context(self, session: str) -> Mapping[str, Any] | None: ...
 
 
 class Processes(Protocol):

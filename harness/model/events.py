@@ -76,8 +76,11 @@ class Compacting:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
+    """The policy refused a call. `ask` = a person may allow it."""
+
     tool: str
     reason: str
+    ask: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,7 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
         "stalled_start": _harness("the agent did not start in time", _DOCTOR),
         "protocol": _harness("the agent's output could not be understood", "./loop session errors SESSION"),
         "conflict": _harness("the work conflicts with what was integrated meanwhile"),
+        "fault": _harness("the loop itself failed while it handled the item", "./loop doctor"),
         "invalid_item": Rule(
             Cause.PERMANENT, Resume.NO, Scope.ITEM, "the item itself cannot be worked on", "./loop queue show ITEM"
         ),

@@ -1,0 +1,71 @@
+"""One signal without content: something may have changed, look at the store again (architecture 4)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.ports import Clock
+
+POLL_SECONDS = 0.1
+
+
+class Bell:
+    """Take a ticket, read the state, then wait for a ring that came after the ticket: no ring is ever missed."""
+
+    def __init__(self) -> None:
+        self._rings = 0
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rings += 1
+        self._rung.set()
+        self._rung = asyncio.Event()
+
+    def ticket(self) -> int:
+        return self._rings
+
+    async def after(self, ticket: int, timeout_seconds: float | None) -> bool:
+        """True once a ring came after `ticket`; False when the time is over."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self._rings == ticket:
+                    await self._rung.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Sentry:
+    """Rings when a watched file appears, changes or goes; the one poller of the process (idle CPU near zero)."""
+
+    name = "sentry"
+
+    def __init__(self, bell: Bell, clock: Clock, paths: Sequence[Path]) -> None:
+        self._bell = bell
+        self._clock = clock
+        self._paths = tuple(paths)
+        self._seen = self._look()
+
+    async def run(self) -> None:
+        while True:
+            await self._clock.sleep(POLL_SECONDS)
+            self.tick()
+
+    def tick(self) -> None:
+        seen = self._look()
+        if seen != self._seen:
+            self._seen = seen
+            self._bell.ring()
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        return [_mark(path) for path in self._paths]
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

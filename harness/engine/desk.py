@@ -1,0 +1,107 @@
+"""The Desk: what an agent says to us in words, answered at once and held against the facts (contract 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.model.errors import HarnessError
+from harness.model.itemform import parse_item
+from harness.model.journal import Entry
+from harness.model.session import Claim, Question
+from harness.model.work import Lease, WorkItem
+from harness.ports import Books, Clock, Reply, WorkspaceState
+
+MOST_PROPOSALS = 20
+MOST_PROGRESS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the kind expects of a session: commit, document or none (contract 2)."""
+
+    expects: str
+    look: Callable[[], Awaitable[WorkspaceState]]
+
+
+class LoopDesk:
+    """One Desk a session. `claim` and `question` are what the agent said and we accepted."""
+
+    def __init__(
+        self, lease: Lease, session: str, books: Books, clock: Clock, actor: str, expectation: Expectation
+    ) -> None:
+        self.claim: Claim | None = None
+        self.question: Question | None = None
+        self.progress: list[str] = []
+        self._lease = lease
+        self._session = session
+        self._books = books
+        self._clock = clock
+        self._actor = actor
+        self._expectation = expectation
+        self._warned = False
+        self._proposed = 0
+
+    def settled(self) -> bool:
+        return self.claim is not None or self.question is not None
+
+    async def report_progress(self, text: str) -> Reply:
+        self.progress.append(text[:MOST_PROGRESS])
+        await self._note("session.progress", text=text[:MOST_PROGRESS])
+        return Reply(accepted=True, text="noted")
+
+    async def complete_work(self, status: str, summary: str) -> Reply:
+        if status not in ("done", "blocked"):
+            return Reply(accepted=False, text=f"status is 'done' or 'blocked', not {status!r}")
+        if status == "done":
+            refusal = await self._refusal()
+            if refusal is not None:
+                return Reply(accepted=False, text=refusal)
+        self.claim = Claim(status, summary)
+        await self._note("session.claimed", status=status, summary=summary[:MOST_PROGRESS])
+        return Reply(accepted=True, text="accepted; end your turn now, the loop takes it from here")
+
+    async def _refusal(self) -> str | None:
+        """Work must be committed; a claim without any work is questioned once, then taken as it is."""
+        state = await self._expectation.look()
+        if self._expectation.expects == "commit" and state.dirty:
+            names = ", ".join(state.dirty[:10])
+            return (
+                f"refused: {len(state.dirty)} uncommitted path(s): {names}. Commit (or remove) them, then call again."
+            )
+        missing = {
+            "commit": None if state.commits else "there is no commit on top of the base",
+            "document": None if state.document else "there is no result.md at the top of the workspace",
+        }.get(self._expectation.expects)
+        if missing and not self._warned:
+            self._warned = True
+            return (
+                f"refused: {missing}. Do the work and call again; if it cannot be done, call complete_work(blocked) "
+                "and say why."
+            )
+        return None
+
+    async def request_decision(self, question: str, options: Sequence[str]) -> Reply:
+        self.question = Question(question, tuple(options))
+        await self._note("session.asked", question=question, options=list(options))
+        return Reply(accepted=True, text="recorded; a person will answer. End your turn now; you go on afterwards.")
+
+    async def add_work_item(self, item: Mapping[str, Any]) -> Reply:
+        if self._proposed >= MOST_PROPOSALS:
+            return Reply(accepted=False, text=f"one session may add {MOST_PROPOSALS} items at most")
+        try:
+            proposal = self._proposal(item)
+            added = await self._books(lambda s: s.add([proposal], actor=self._session, now=self._clock.now()))
+        except HarnessError as exc:
+            return Reply(accepted=False, text=f"refused: {exc.message}. {exc.hint}".strip())
+        self._proposed += 1
+        return Reply(accepted=added[0].applied, text=f"{added[0].id}: {added[0].detail}")
+
+    def _proposal(self, item: Mapping[str, Any]) -> WorkItem:
+        parsed = parse_item({**item, "rig": item.get("rig") or self._lease.item.repo}, repositories=None)
+        return replace(parsed, source=f"session:{self._session}")
+
+    async def _note(self, kind: str, **data: Any) -> None:
+        entry = Entry(self._clock.now(), kind, self._actor, self._lease.item.id, self._session, data)
+        await self._books(lambda s: s.note(entry))

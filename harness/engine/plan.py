@@ -1,0 +1,131 @@
+"""What is settled about an item before its attempt begins, and the seams through which `app` hands in the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.model.journal import AttemptRow
+from harness.model.outcome import Verdict
+from harness.model.session import Limits, SessionRow
+from harness.model.work import WorkItem
+from harness.ports import Agent, Prompt, RepositoryRef, WorkspaceState
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The effective settings of one item: item over repository over kind over agent over global (H34).
+
+    `integrate` verified, claimed or never; `expects` commit, document or none; `gates` the names that judge this kind;
+    `setup` shell commands run in a fresh workspace.
+    """
+
+    repo: RepositoryRef
+    branch: str
+    kind: str
+    expects: str
+    agent: Agent
+    limits: Limits
+    options: Mapping[str, Any]
+    gates: tuple[str, ...]
+    setup: tuple[str, ...]
+    integrate: str
+    push: bool
+    trailers: tuple[tuple[str, str], ...]
+
+
+class Planner(Protocol):
+    def plan(self, item: WorkItem) -> Plan:
+        """Raises NotFound (repository unknown or missing), ConfigError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What an earlier session left for the next one, from our events and git, never told by the dying agent."""
+
+    reason: str
+    progress: str = ""
+    last_texts: tuple[str, ...] = ()
+    open_tool: str = ""
+    diffstat: str = ""
+    wip_ref: str = ""
+    question: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRequest:
+    """Everything a prompt is made of; rendering it twice gives the same text (`prompt render`)."""
+
+    plan: Plan
+    item: WorkItem
+    session: str
+    iteration: int
+    deadline_at: datetime
+    history: Sequence[AttemptRow] = ()
+    handover: Handover | None = None
+    resume: bool = False
+    conflict: bool = False
+    guides: str = ""
+
+
+class Composer(Protocol):
+    def compose(self, request: PromptRequest) -> Prompt:
+        """Raises TemplateError with file and line."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All verdicts of a proof; `ending` is None if the work is proved (or no gate judges it: `verdicts` empty)."""
+
+    verdicts: tuple[Verdict, ...]
+    ending: str | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is to be proved: `commit` in a bench, or the `document` on the base. `folder` takes the gates' logs."""
+
+    plan: Plan
+    item: WorkItem
+    commit: str
+    base: str
+    folder: Path
+    document: Path | None = None
+
+
+class Prover(Protocol):
+    async def prove(self, proof: Proof) -> Judgement: ...
+
+
+class Surroundings(Protocol):
+    """The built environments of contract 5; nothing is inherited."""
+
+    def agent(self, session: str, *, home: Path, tmp: Path) -> dict[str, str]: ...
+    async def prepare(self, plan: Plan, workspace: Path, session: str, log: Path) -> str | None:
+        """Run the repository's set-up commands contained; the failing one's last lines, None if all went well."""
+        ...
+
+
+class Meter(Protocol):
+    """The one decoder: `metrics.json` of a session from its log and transcript (contract 6)."""
+
+    def baseline(self, row: SessionRow) -> Mapping[str, Any]: ...
+    def measure(self, row: SessionRow, baseline: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def context(self, row: SessionRow) -> Mapping[str, Any]:
+        """Last texts and the open tool of a session, for its context file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a session produced, before it is proved."""
+
+    state: WorkspaceState
+    document: Path | None

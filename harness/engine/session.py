@@ -1,0 +1,257 @@
+"""Runs one session: brief in, facts out. Watches it, keeps its row and files fresh, saves its work, ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from harness.engine.desk import LoopDesk
+from harness.engine.plan import Meter
+from harness.engine.state import LoopState
+from harness.engine.watchdog import Finding, Watchdog
+from harness.model.classify import classify
+from harness.model.events import AgentExit, Denied, SessionEvent, StopReason
+from harness.model.journal import Entry
+from harness.model.session import Brief, Claim, Question, SessionRow, SessionStatus
+from harness.model.work import Lease
+from harness.ports import Agent, AgentSession, Autosave, Books, Clock, Records, Workspace, Workspaces
+
+TICK_SECONDS = 1.0
+REFRESH_SECONDS = 10.0
+AUTOSAVE_SECONDS = 60.0
+CONTEXT_SCHEMA = "loop.session-context/1"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """How a session ended. `ending` is None when the agent process itself ended well."""
+
+    row: SessionRow
+    exit: AgentExit
+    ending: str | None
+    stopped: Finding | None
+    claim: Claim | None
+    question: Question | None
+    wip: Autosave | None
+
+
+@dataclass(slots=True)
+class SessionTools:
+    """What the runner works with; one for all sessions of a loop."""
+
+    books: Books
+    clock: Clock
+    state: LoopState
+    workspaces: Workspaces
+    records: Records
+    meter: Meter
+
+
+@dataclass(slots=True)
+class _Live:
+    """The changing facts of a running session."""
+
+    row: SessionRow
+    watchdog: Watchdog
+    stopped: Finding | None = None
+    sign_at: datetime | None = None
+    refreshed: float = 0.0
+    saved: float = 0.0
+    wip: Autosave | None = None
+    ask: list[Denied] = field(default_factory=list)
+
+
+class SessionRunner:
+    """One session from spawn to its final row. `run` returns only when no process of it lives."""
+
+    def __init__(self, tools: SessionTools, lease: Lease, brief: Brief, desk: LoopDesk, workspace: Workspace) -> None:
+        self._tools = tools
+        self._lease = lease
+        self._brief = brief
+        self._desk = desk
+        self._workspace = workspace
+
+    async def run(self, agent: Agent, row: SessionRow) -> SessionResult:
+        clock = self._tools.clock
+        begun = clock.monotonic()
+        baseline = await asyncio.to_thread(self._tools.meter.baseline, row)
+        await self._tools.books(lambda s: s.open_session(self._lease, row))
+        live = _Live(row, Watchdog(self._brief.limits, begun), sign_at=row.started_at, refreshed=begun, saved=begun)
+        self._publish(live)
+        async with agent.session(self._brief, self._desk) as session:
+            keeper = asyncio.create_task(self._keep(session, live))
+            try:
+                async for event in session.events():
+                    self._take(event, live)
+            finally:
+                keeper.cancel()
+                with suppress(asyncio.CancelledError):
+                    await keeper
+            left = await session.exit()
+        live.wip = await self._save(live) or live.wip
+        return await self._finish(live, left, baseline)
+
+    def _take(self, event: SessionEvent, live: _Live) -> None:
+        live.watchdog.on(event, self._tools.clock.monotonic())
+        live.sign_at = self._tools.clock.now()
+        if isinstance(event, Denied) and event.ask:
+            live.ask.append(event)
+
+    async def _keep(self, session: AgentSession, live: _Live) -> None:
+        """Once a second, and at every ring: is it alive, is it wanted, is its work saved, is its row fresh."""
+        bell = self._tools.state.bell
+        while True:
+            ticket = bell.ticket()
+            await self._look(session, live)
+            if live.stopped is not None:
+                return
+            await bell.after(ticket, TICK_SECONDS)
+
+    async def _look(self, session: AgentSession, live: _Live) -> None:
+        at = self._tools.clock.monotonic()
+        wanted = self._tools.state.wanted_stop()
+        finding = Finding(wanted, live.watchdog.doing, 0.0) if wanted else live.watchdog.tick(at)
+        await self._pass_on_questions(live)
+        if finding is not None:
+            live.stopped = finding
+            await self._stop(session, live, finding)
+            return
+        if at - live.saved >= AUTOSAVE_SECONDS:
+            live.saved = at
+            live.wip = await self._save(live) or live.wip
+        await self._refresh(session, live, at)
+
+    async def _pass_on_questions(self, live: _Live) -> None:
+        while live.ask:
+            denied = live.ask.pop()
+            if self._desk.question is None:
+                await self._desk.request_decision(f"May the agent do this? {denied.reason}", ("yes", "no"))
+
+    async def _stop(self, session: AgentSession, live: _Live, finding: Finding) -> None:
+        await self._update(live, status=SessionStatus.STOPPING)
+        await self._note(
+            live,
+            "session.stopping",
+            reason=finding.reason,
+            doing=finding.doing,
+            silent_seconds=round(finding.silent_seconds, 1),
+        )
+
+        async def save() -> None:
+            live.wip = await self._save(live) or live.wip
+
+        await session.stop(finding.reason, before_kill=save)
+
+    async def _save(self, live: _Live) -> Autosave | None:
+        saved = await self._tools.workspaces.autosave(self._workspace, live.row.id)
+        if saved is not None:
+            await self._note(live, "session.saved", ref=saved.ref, commit=saved.commit, skipped=list(saved.skipped))
+        return saved
+
+    async def _refresh(self, session: AgentSession, live: _Live, at: float) -> None:
+        """The row when something a person would see has changed, the files every 10 s at least (contract 2)."""
+        status = SessionStatus.WAITING_API if live.watchdog.waiting_for_api else SessionStatus.RUNNING
+        if live.watchdog.state == "starting":
+            status = SessionStatus.SPAWNING
+        news = (status, live.watchdog.doing, session.pid) != (live.row.status, live.row.doing, live.row.pid)
+        if news or at - live.refreshed >= REFRESH_SECONDS:
+            live.refreshed = at
+            await self._update(live, status=status, doing=live.watchdog.doing, pid=session.pid)
+
+    async def _update(self, live: _Live, **changes: Any) -> None:
+        live.row = replace(live.row, heartbeat=live.sign_at, updated_at=self._tools.clock.now(), **changes)
+        row = live.row
+        await self._tools.books(lambda s: s.update_session(row))
+        self._publish(live)
+
+    def _publish(self, live: _Live) -> None:
+        self._tools.records.current(live.row)
+        self._tools.records.state(live.row)
+
+    async def _note(self, live: _Live, kind: str, **data: Any) -> None:
+        entry = Entry(self._tools.clock.now(), kind, self._tools.state.actor, self._lease.item.id, live.row.id, data)
+        await self._tools.books(lambda s: s.note(entry))
+
+    async def _finish(self, live: _Live, left: AgentExit, baseline: Mapping[str, Any]) -> SessionResult:
+        stopped = live.stopped
+        settled = self._desk.settled()
+        ending = classify(left, stopped=stopped.reason if stopped else None, settled=settled)
+        status = _final_status(self._desk.claim, stopped, left)
+        row = replace(
+            live.row,
+            status=status,
+            pid=None,
+            doing="",
+            ending=ending,
+            ended_by=_ended_by(stopped, left),
+            ended_at=self._tools.clock.now(),
+        )
+        facts = {"ending": ending, "ended_by": row.ended_by}
+        metrics = await asyncio.to_thread(self._tools.meter.measure, row, baseline, facts)
+        live.row = replace(row, metrics=metrics)
+        await self._update(live)
+        self._tools.records.metrics(row.id, metrics)
+        await self._preserve(live, left)
+        return SessionResult(live.row, left, ending, stopped, self._desk.claim, self._desk.question, live.wip)
+
+    async def _preserve(self, live: _Live, left: AgentExit) -> None:
+        """The context file of contract 2, written at every end: what a person or a next session needs (H44)."""
+        row, state = live.row, await self._tools.workspaces.state(self._workspace)
+        told = await asyncio.to_thread(self._tools.meter.context, row)
+        tokens = row.metrics.get("tokens")
+        self._tools.records.context(
+            row.id,
+            {
+                "schema": CONTEXT_SCHEMA,
+                "session_id": row.id,
+                "claude_session_id": row.claude_session_id,
+                "work_item": row.item,
+                "why": row.ending or row.ended_by,
+                "at": row.ended_at.isoformat() if row.ended_at else None,
+                "status": row.status,
+                **told,
+                "progress": self._desk.progress[-5:],
+                "branch": self._workspace.repo.branch,
+                "base": self._workspace.base,
+                "head": state.head,
+                "commits": list(state.commits),
+                "dirty": list(state.dirty),
+                "diffstat": state.diffstat,
+                "wip_ref": live.wip.ref if live.wip else None,
+                "tokens": tokens,
+                "stopped_while": live.stopped.doing if live.stopped else None,
+                "detail": left.detail[-2000:],
+                "resume": f"./loop queue retry {row.item}",
+            },
+        )
+
+
+def _final_status(claim: Claim | None, stopped: Finding | None, left: AgentExit) -> SessionStatus:
+    """Contract 2: completed = complete_work(done) was accepted, whatever the gates will say."""
+    if claim is not None and claim.status == "done":
+        return SessionStatus.COMPLETED
+    if stopped is not None:
+        return {
+            StopReason.TIMEOUT: SessionStatus.TIMEOUT,
+            StopReason.STALLED: SessionStatus.STALLED,
+            StopReason.STALLED_API: SessionStatus.STALLED,
+            StopReason.STALLED_START: SessionStatus.STALLED,
+            StopReason.PAUSE: SessionStatus.INTERRUPTED,
+            StopReason.STOP: SessionStatus.INTERRUPTED,
+        }.get(stopped.reason, SessionStatus.FAILED)
+    return SessionStatus.KILLED if killed_from_outside(left) else SessionStatus.FAILED
+
+
+def killed_from_outside(left: AgentExit) -> bool:
+    """No result, and the tree was ended by a signal that we did not send."""
+    return left.subtype is None and left.exit_code in (143, 137)
+
+
+def _ended_by(stopped: Finding | None, left: AgentExit) -> str:
+    if stopped is not None:
+        return "operator" if stopped.reason in (StopReason.PAUSE, StopReason.STOP) else "watchdog"
+    return "signal" if killed_from_outside(left) else "agent"

@@ -1,0 +1,85 @@
+"""The end of an attempt: disposition, one fenced transaction, then files and the automatic interrupts it calls for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.engine.interrupts import Interrupts
+from harness.engine.state import LoopState
+from harness.model.outcome import Asked, Claimed, Disposition, Failed, Outcome, Scope, Verified, dispose, outcome_word
+from harness.model.session import SessionRow
+from harness.model.work import Continuation, Lease, WorkItem, WorkState
+from harness.ports import Books, Clock, Records, Settlement
+
+
+@dataclass(slots=True)
+class Settler:
+    """Settles outcomes. `spread` gives random numbers in [0, 1) for back-off."""
+
+    books: Books
+    clock: Clock
+    state: LoopState
+    records: Records
+    interrupts: Interrupts
+    spread: Callable[[], float] = random.random
+
+    async def settle(
+        self, lease: Lease, outcome: Outcome, session: SessionRow | None, work: Continuation | None
+    ) -> Disposition:
+        now = self.clock.now()
+        disposition = dispose(lease.item, outcome, now, spread=self.spread(), work=work)
+        row = replace(session, outcome=outcome_word(outcome), metrics=_closed(session, outcome)) if session else None
+        question = (outcome.question, outcome.options) if isinstance(outcome, Asked) else None
+        settlement = Settlement(outcome, disposition, session=row, question=question)
+        await self.books(lambda s: s.settle(lease, settlement, now))
+        self.state.outcomes[outcome_word(outcome)] += 1
+        if row is not None:
+            self.records.metrics(row.id, row.metrics)
+            self.records.current(row)
+            self.records.state(row)
+        await self._pause(lease.item, outcome, disposition)
+        await self.interrupts.after(lease.item, outcome, disposition)
+        self.state.bell.ring()
+        return disposition
+
+    async def _pause(self, item: WorkItem, outcome: Outcome, disposition: Disposition) -> None:
+        """A failure that is not the item's stops what shares its cause; an outcome that went well ends such a pause."""
+        now = self.clock.now()
+        if isinstance(outcome, Verified | Claimed | Asked):
+            for scope in ("loop", "credential", f"repo:{item.repo}", f"kind:{item.kind}"):
+                await self.books(lambda s, scope=scope: s.close_pause(scope, "ending", "a session went well", now))
+            return
+        if not isinstance(outcome, Failed) or disposition.pause is None:
+            return
+        scope = {
+            Scope.LOOP: "loop",
+            Scope.CREDENTIAL: "credential",
+            Scope.REPO: f"repo:{item.repo}",
+            Scope.KIND: f"kind:{item.kind}",
+            Scope.ITEM: f"item:{item.id}",
+        }[disposition.pause]
+        until = disposition.pause_until
+        reason = f"{disposition.reason} (item {item.id})"
+        await self.books(lambda s: s.open_pause(scope, "probe", reason, "ending", now, until=until))
+
+
+def _closed(session: SessionRow, outcome: Outcome) -> dict[str, Any]:
+    """`metrics.json` as it stands once the attempt is settled: outcome, gates and commits are known now."""
+    metrics = dict(session.metrics)
+    metrics["outcome"] = outcome_word(outcome)
+    if isinstance(outcome, Verified):
+        metrics["gates"] = [
+            {"name": v.gate, "verdict": v.verdict, "seconds": round(v.seconds, 3), "log": v.log}
+            for v in outcome.verdicts
+        ]
+    if isinstance(outcome, Verified | Claimed) and outcome.head:
+        metrics["commits"] = [outcome.head]
+    return metrics
+
+
+def finished(disposition: Disposition) -> bool:
+    """Whether the item is out of the loop's hands."""
+    return disposition.state in (WorkState.DONE, WorkState.PARKED, WorkState.CANCELLED)

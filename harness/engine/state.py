@@ -1,0 +1,49 @@
+"""What the components of one loop share: the switches, never each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.engine.bell import Bell
+from harness.model.events import StopReason
+from harness.model.journal import Pause
+
+
+@dataclass(slots=True)
+class LoopState:
+    """The switches of one loop. Whoever turns one rings the bell."""
+
+    bell: Bell
+    run: str
+    owner: str
+    actor: str
+    stopping: str | None = None
+    stop_now: bool = False
+    pauses: tuple[Pause, ...] = ()
+    iterations: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    live: dict[str, str] = field(default_factory=dict)
+    iteration_of: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def pause(self) -> Pause | None:
+        """What pauses the whole loop, None while it may work."""
+        return next((p for p in self.pauses if p.scope == "loop"), None)
+
+    def stop(self, reason: str, *, now: bool = False) -> None:
+        """No new lease from here on; sessions are wound up."""
+        self.stopping = self.stopping or reason
+        self.stop_now = self.stop_now or now
+        self.bell.ring()
+
+    def wanted_stop(self) -> StopReason | None:
+        """Why a running session has to end now, if it has to."""
+        if self.stopping:
+            return StopReason.STOP
+        pause = self.pause
+        return StopReason.PAUSE if pause is not None and pause.kind in ("file", "operator", "condition") else None
+
+    def counts(self) -> Mapping[str, int]:
+        return dict(self.outcomes)

@@ -1,0 +1,87 @@
+"""Small components about the surroundings of the loop: the queue file, the disk, the sign that the loop is alive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.engine.state import LoopState
+from harness.ports import Books, Clock, Store
+
+MIRROR_SECONDS = 1.0
+DISK_SECONDS = 5.0
+TOUCH_SECONDS = 20.0
+LEAST_FREE_BYTES = 50 * 1024 * 1024
+
+
+class Mirror(Protocol):
+    """`state/queue.json`: inbox and projection (contract 2). Called on the store thread."""
+
+    def absorb(self, store: Store) -> None: ...
+    def export(self, store: Store) -> None: ...
+
+
+@dataclass(slots=True)
+class Intake:
+    """Takes in what people wrote over the queue file, then mirrors the queue, at most once a second."""
+
+    books: Books
+    clock: Clock
+    state: LoopState
+    mirror: Mirror
+    name: str = "intake"
+
+    async def run(self) -> None:
+        while True:
+            ticket = self.state.bell.ticket()
+            await self.tick()
+            await self.clock.sleep(MIRROR_SECONDS)
+            await self.state.bell.after(ticket, None)
+
+    async def tick(self) -> None:
+        await self.books(self.mirror.absorb)
+        await self.books(self.mirror.export)
+
+
+@dataclass(slots=True)
+class DiskWatch:
+    """Pauses the loop while the volume of state/ is nearly full; healthy again at twice the limit (architecture 7)."""
+
+    books: Books
+    clock: Clock
+    state: LoopState
+    disk: Callable[[], tuple[int, int]]
+    name: str = "disk"
+
+    async def run(self) -> None:
+        while True:
+            await self.tick()
+            await self.clock.sleep(DISK_SECONDS)
+
+    async def tick(self) -> None:
+        total, free = self.disk()
+        least = max(LEAST_FREE_BYTES, total // 100)
+        paused = any(p.source == "disk" for p in self.state.pauses)
+        now = self.clock.now()
+        if free < least and not paused:
+            reason = f"disk_full: {free >> 20} MiB free on the volume of state/, {least >> 20} MiB needed"
+            await self.books(lambda s: s.open_pause("loop", "condition", reason, "disk", now))
+            self.state.bell.ring()
+        elif free >= 2 * least and paused:
+            await self.books(lambda s: s.close_pause("loop", "disk", f"{free >> 20} MiB free again", now))
+            self.state.bell.ring()
+
+
+@dataclass(slots=True)
+class Pulse:
+    """Touches current-session.json, so that its age tells whether the loop lives (contract 2: at most 30 s)."""
+
+    clock: Clock
+    touch: Callable[[], None]
+    name: str = "pulse"
+
+    async def run(self) -> None:
+        while True:
+            self.touch()
+            await self.clock.sleep(TOUCH_SECONDS)

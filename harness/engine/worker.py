@@ -1,0 +1,242 @@
+"""Leases items and starts attempts. A slot is a session: proving and integrating go on beside the next session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from harness.engine.attempt import Attempt
+from harness.engine.state import LoopState
+from harness.model.journal import Entry
+from harness.model.outcome import Disposition, Interrupted, Outcome
+from harness.model.work import Lease, WorkState
+from harness.ports import Books, Clock, LeaseRules, Settlement
+
+RESCAN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How long to go on. `max_iterations` 0 = no end; `once` at most one item; `drain` until nothing is left to do."""
+
+    max_iterations: int = 0
+    once: bool = False
+    drain: bool = False
+    until: datetime | None = None
+    workers: int = 1
+    iteration_delay_seconds: float = 5.0
+    pass_seconds: float = 30.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether this course ever waits for new work, or for a pause to end."""
+        return not (self.once or self.drain)
+
+
+@dataclass(slots=True)
+class WorkerTools:
+    books: Books
+    clock: Clock
+    state: LoopState
+    rules: LeaseRules
+    attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
+    pressure: Callable[[], str | None]
+
+
+class Worker:
+    """N slots over one queue. `run` returns when its course is at an end; what was leased is settled then."""
+
+    name = "worker"
+
+    def __init__(self, tools: WorkerTools, course: Course) -> None:
+        self._tools = tools
+        self._course = course
+        self._free = course.workers
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._proving: set[asyncio.Task[None]] = set()
+        self._open: set[str] = set()
+        self._said_idle = False
+        self._said_pause: int | None = None
+        self._idle_since: float | None = None
+        self._rested_at = 0.0
+        self.failed: BaseException | None = None
+
+    async def run(self) -> None:
+        state = self._tools.state
+        while self.failed is None:
+            ticket = state.bell.ticket()
+            if state.stopping or self._over_time():
+                break
+            if not await self._step(ticket):
+                break
+        await self._wind_up()
+
+    async def _step(self, ticket: int) -> bool:
+        """One look at the queue; False when the course is at an end."""
+        state = self._tools.state
+        if state.pause is not None:
+            await self._say_pause()
+            if not self._course.waits:
+                return bool(self._attempts) and await self._wait(ticket, RESCAN_SECONDS)
+            return await self._wait(ticket, RESCAN_SECONDS)
+        if self._free > 0 and self._may_begin() and self._tools.pressure() is None:
+            rest = self._rested_at - self._tools.clock.monotonic()
+            if rest > 0:
+                return await self._wait(ticket, rest)
+            lease = await self._lease()
+            if lease is not None:
+                self._begin(lease)
+                return True
+            return await self._nothing_ready(ticket)
+        if not self._attempts and not self._may_begin():
+            return False
+        return await self._wait(ticket, RESCAN_SECONDS)
+
+    def _may_begin(self) -> bool:
+        """Whether another iteration is allowed; resuming an interrupted item is the same iteration."""
+        if self._open:
+            return True
+        limit = 1 if self._course.once else self._course.max_iterations
+        return limit == 0 or self._tools.state.iterations < limit
+
+    async def _lease(self) -> Lease | None:
+        now = self._tools.clock.now()
+        lease = await self._tools.books(lambda s: s.lease(self._tools.state.owner, self._tools.rules, now))
+        if lease is not None and self._fresh_is_over(lease):
+            await self._give_back(lease)
+            return None
+        return lease
+
+    def _fresh_is_over(self, lease: Lease) -> bool:
+        limit = 1 if self._course.once else self._course.max_iterations
+        return lease.item.id not in self._open and limit != 0 and self._tools.state.iterations >= limit
+
+    async def _give_back(self, lease: Lease) -> None:
+        """Only what was interrupted may still be resumed; a fresh item stays for the next start, uncounted."""
+        settlement = Settlement(
+            Interrupted("max_iterations reached", "loop"),
+            Disposition(WorkState.READY, "not begun: max_iterations reached", continuation=lease.item.continuation),
+        )
+        await self._tools.books(lambda s: s.settle(lease, settlement, self._tools.clock.now()))
+
+    def _begin(self, lease: Lease) -> None:
+        state = self._tools.state
+        if lease.item.id not in self._open:
+            state.iterations += 1
+            state.iteration_of[lease.item.id] = state.iterations
+        self._open.discard(lease.item.id)
+        self._said_idle = False
+        self._idle_since = None
+        self._free -= 1
+        task = asyncio.create_task(self._attempt(lease), name=f"attempt {lease.item.id}")
+        self._attempts.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _attempt(self, lease: Lease) -> None:
+        freed = False
+        me = asyncio.current_task()
+
+        def free_slot() -> None:
+            nonlocal freed
+            if not freed:
+                freed = True
+                self._free += 1
+                self._rested_at = self._tools.clock.monotonic() + self._course.iteration_delay_seconds
+                if me is not None:
+                    self._proving.add(me)
+                self._tools.state.bell.ring()
+
+        state = self._tools.state
+        state.live[lease.item.id] = "running"
+        try:
+            outcome = await self._tools.attempt(lease, state.iteration_of.get(lease.item.id, 0), free_slot).run()
+            self._keep_open(lease, outcome)
+        finally:
+            state.live.pop(lease.item.id, None)
+            free_slot()
+
+    def _keep_open(self, lease: Lease, outcome: Outcome) -> None:
+        """An item that we interrupted is still this loop's iteration; it is resumed before the loop ends."""
+        if isinstance(outcome, Interrupted) and not self._tools.state.stopping:
+            self._open.add(lease.item.id)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._attempts.discard(task)
+        self._proving.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.failed = self.failed or task.exception()
+        self._tools.state.bell.ring()
+
+    async def _nothing_ready(self, ticket: int) -> bool:
+        """Nothing may be leased now: say so once, then wait, count a pass, or end."""
+        course, state = self._course, self._tools.state
+        counts = await self._tools.books(lambda s: s.counts())
+        if not self._attempts:
+            await self._say_idle(counts.get(WorkState.DELAYED, 0))
+        if course.once:
+            return bool(self._attempts) and await self._wait(ticket, RESCAN_SECONDS)
+        if (
+            course.drain
+            and not self._attempts
+            and not counts.get(WorkState.READY)
+            and not counts.get(WorkState.DELAYED)
+        ):
+            return False
+        if course.max_iterations and not self._attempts and not self._open and self._pass_is_over():
+            state.iterations += 1
+            self._idle_since = None
+            if state.iterations >= course.max_iterations:
+                return False
+        return await self._wait(ticket, await self._until_something())
+
+    def _pass_is_over(self) -> bool:
+        """A pass without work takes `interrupt_check_interval`; the last one does not wait (contract 2)."""
+        state, at = self._tools.state, self._tools.clock.monotonic()
+        if state.iterations + 1 >= self._course.max_iterations:
+            return True
+        self._idle_since = self._idle_since if self._idle_since is not None else at
+        return at - self._idle_since >= self._course.pass_seconds
+
+    async def _until_something(self) -> float:
+        now = self._tools.clock.now()
+        wake = await self._tools.books(lambda s: s.next_wake(now))
+        wait = RESCAN_SECONDS if wake is None else max(0.05, (wake - now).total_seconds())
+        return min(wait, self._course.pass_seconds if self._course.max_iterations else RESCAN_SECONDS)
+
+    async def _wait(self, ticket: int, seconds: float) -> bool:
+        until = self._course.until
+        if until is not None:
+            seconds = min(seconds, max(0.05, (until - self._tools.clock.now()).total_seconds()))
+        await self._tools.state.bell.after(ticket, seconds)
+        return True
+
+    def _over_time(self) -> bool:
+        return self._course.until is not None and self._tools.clock.now() >= self._course.until
+
+    async def _say_idle(self, delayed: int) -> None:
+        if not self._said_idle:
+            self._said_idle = True
+            await self._note("loop.idle", delayed=delayed)
+
+    async def _say_pause(self) -> None:
+        pause = self._tools.state.pause
+        if pause is not None and self._said_pause != pause.id:
+            self._said_pause = pause.id
+            await self._note("loop.paused", reason=pause.reason, kind=pause.kind)
+
+    async def _note(self, kind: str, **data: object) -> None:
+        entry = Entry(self._tools.clock.now(), kind, self._tools.state.actor, None, None, data)
+        await self._tools.books(lambda s: s.note(entry))
+
+    async def _wind_up(self) -> None:
+        """Sessions end by their own ladder; what is being proved is given up and goes on from its seal next time."""
+        if self._tools.state.stopping or self.failed is not None:
+            self._tools.state.stop("the loop ends")
+            for task in tuple(self._proving):
+                task.cancel()
+        if self._attempts:
+            await asyncio.gather(*self._attempts, return_exceptions=True)
+        if self.failed is not None:
+            raise self.failed

@@ -1,0 +1,91 @@
+"""Where everything is (contract 2): one name for each documented path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Every path of contract 2, from the folder that holds config.yaml."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "harness.db"
+
+    @property
+    def interrupt_file(self) -> Path:
+        return self.state / "interrupt-request.txt"
+
+    @property
+    def queue_file(self) -> Path:
+        return self.state / "queue.json"
+
+    @property
+    def iteration_log(self) -> Path:
+        return self.state / "iteration.log"
+
+    @property
+    def sessions(self) -> Path:
+        return self.state / "sessions"
+
+    @property
+    def session_logs(self) -> Path:
+        return self.root / "docs" / "sessions"
+
+    @property
+    def claude(self) -> Path:
+        return self.state / "claude"
+
+    @property
+    def worktrees(self) -> Path:
+        return self.state / "worktrees"
+
+    @property
+    def benches(self) -> Path:
+        return self.state / "benches"
+
+    @property
+    def owners(self) -> Path:
+        return self.state / "owners"
+
+    @property
+    def prompts(self) -> Path:
+        return self.root / "prompts"
+
+    @property
+    def docs(self) -> Path:
+        return self.root / "docs"
+
+    @property
+    def current_session(self) -> Path:
+        return self.state / "current-session.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.state / "loop.lock"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.state / "harness.pid"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    def session(self, session: str) -> Path:
+        """Our own folder of one session: spec, record, lock, session.json, metrics.json, result.md."""
+        return self.sessions / session
+
+    def session_log(self, session: str, suffix: str = ".log") -> Path:
+        return self.session_logs / f"{session}{suffix}"
+
+    def run_folder(self, run: str) -> Path:
+        return self.state / "runs" / run
