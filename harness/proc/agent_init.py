@@ -30,6 +30,7 @@ if __name__ == "__main__":
 
 from harness.proc.output import CappedFile, FrameLog, Onward, Redactor, TextLog
 from harness.proc.procfs import (
+    ENDED,
     SET_CHILD_SUBREAPER,
     SET_PDEATHSIG,
     boot_id,
@@ -349,7 +350,7 @@ class AgentInit:
     def _kill(self, pids: Iterable[int]) -> None:
         for pid in pids:
             fields = stat_fields(pid)
-            if fields and fields[0] in b"ZX":
+            if not fields or fields[0] in ENDED:
                 continue
             self.killed.add(pid)
             with contextlib.suppress(OSError):

@@ -10,6 +10,10 @@ import time
 
 SET_PDEATHSIG, SET_CHILD_SUBREAPER = 1, 36
 
+# Indexes into `stat_fields`, and the states of a process that has ended.
+STATE, PARENT, GROUP, SESSION, USER_TICKS, SYSTEM_TICKS, THREADS, START, RSS_PAGES = 0, 1, 2, 3, 11, 12, 17, 19, 21
+ENDED = (b"Z", b"X")
+
 
 def prctl(option: int, value: int) -> bool:
     """False where the system has no prctl."""
@@ -44,7 +48,7 @@ def stat_fields(pid: int) -> list[bytes]:
 
 def start_time(pid: int) -> int | None:
     fields = stat_fields(pid)
-    return int(fields[19]) if fields else None
+    return int(fields[START]) if fields else None
 
 
 def boot_id() -> str:
@@ -67,7 +71,7 @@ def processes() -> list[int]:
 def parents() -> dict[int, int]:
     """Child to parent for the whole machine: for kernels without `children` files, and for macOS."""
     if os.access("/proc/self", os.F_OK):
-        return {pid: int(fields[1]) for pid in processes() if (fields := stat_fields(pid))}
+        return {pid: int(fields[PARENT]) for pid in processes() if (fields := stat_fields(pid))}
     with os.popen("ps -A -o pid=,ppid=") as table:  # noqa: S605 - constant words; importing subprocess is dear
         return {int(pid): int(parent) for pid, parent in (line.split() for line in table)}
 

@@ -1,0 +1,101 @@
+"""What the machine and its processes use. Linux: from /proc, without any package."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.model.errors import NotFound
+from harness.proc import procfs
+from harness.proc.identity import Identity, alive
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Bytes of the volume; `free` is what an ordinary user may still write."""
+
+    total: int
+    free: int
+
+    @property
+    def percent_free(self) -> float:
+        return 100 * self.free / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes; `available` counts what the kernel can reclaim at once."""
+
+    total: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One process: resident bytes, CPU seconds since its start (children not included), descriptors, threads."""
+
+    rss: int
+    cpu_seconds: float
+    fds: int
+    threads: int
+
+
+def disk(path: Path) -> Disk:
+    """The volume of the nearest existing folder at or above `path`."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    volume = os.statvfs(path)
+    return Disk(total=volume.f_blocks * volume.f_frsize, free=volume.f_bavail * volume.f_frsize)
+
+
+def memory() -> Memory | None:
+    """None where the system does not tell (macOS)."""
+    lines = (line.split() for line in procfs.read("/proc/meminfo").decode().splitlines())
+    kib = {words[0].rstrip(":"): int(words[1]) for words in lines}
+    return Memory(kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024) if "MemAvailable" in kib else None
+
+
+def usage(pid: int) -> Usage:
+    """Raises NotFound if there is no such process. `fds` is 0 for a process of another user."""
+    fields = procfs.stat_fields(pid)
+    if not fields:
+        raise NotFound(f"no process {pid}")
+    return Usage(
+        rss=int(fields[procfs.RSS_PAGES]) * PAGE,
+        cpu_seconds=_cpu_seconds(fields),
+        fds=_descriptors(pid),
+        threads=int(fields[procfs.THREADS]),
+    )
+
+
+def tree_cpu(root: Identity) -> float:
+    """CPU seconds that the living processes of a tree have used, and children that `root`'s tree has already reaped.
+
+    It grows while anything below works, so a difference of two readings tells work from waiting (H22). Orphans of an
+    agent-init tree are children of agent-init, hence included. 0 if the root has ended.
+    """
+    if not alive(root):
+        return 0.0
+    stats = (procfs.stat_fields(pid) for pid in {root.pid} | procfs.descendants(root.pid))
+    return sum(_cpu_seconds(fields, reaped=True) for fields in stats if fields)
+
+
+def load() -> tuple[float, float, float]:
+    """Processes wanting a CPU: mean of 1, 5 and 15 minutes."""
+    return os.getloadavg()
+
+
+def _cpu_seconds(fields: list[bytes], *, reaped: bool = False) -> float:
+    last = procfs.SYSTEM_TICKS + (2 if reaped else 0)
+    return sum(map(int, fields[procfs.USER_TICKS : last + 1])) / TICKS
+
+
+def _descriptors(pid: int) -> int:
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return 0

@@ -1,0 +1,140 @@
+"""One command behind agent-init, from start to empty tree: gates and set-up commands run like this."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.model.errors import Busy, HarnessError
+from harness.proc.contain import SPEC_VARIABLE, AgentInitSpec, InitLimits, Record, command, read_record, write_spec
+from harness.proc.identity import Identity, identify
+from harness.proc.tree import end
+
+TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a command ended. `tail` is the end of its output; `contained` as in Record, `reason` in agent-init's words.
+
+    `code` is 128 + `signal` for a command that died of a signal, and 126 or 127 for one that could not be started, by
+    us or by a shell on our behalf.
+    """
+
+    code: int
+    signal: int | None
+    timed_out: bool
+    seconds: float
+    contained: str
+    tail: str
+    reason: str = ""
+
+    @property
+    def could_not_start(self) -> bool:
+        return self.code in (126, 127) and not self.timed_out
+
+
+async def run_contained(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    session: str,
+    folder: Path,
+    timeout_seconds: float,
+    stdin: int = DEVNULL,
+    grace_seconds: float = 3.0,
+    limits: InitLimits | None = None,
+) -> Exit:
+    """Run `argv` and return when it and everything it started have ended; both outputs go to `log`.
+
+    After `timeout_seconds`, or when the task is cancelled: TERM, `grace_seconds`, KILL. `folder` gets spec, record and
+    lock, named after the log. `env` is the whole environment. `session` marks the processes and must be this run's own:
+    whoever carries it may be killed. Raises Busy if the same command still runs there, and HarnessError if there is no
+    `cwd` or agent-init itself fails. Call it from the main thread.
+    """
+    files = {part: folder / f"{log.stem}.{part}" for part in ("spec", "record", "lock")}
+    files["record"].unlink(missing_ok=True)
+    spec = AgentInitSpec(
+        argv[0], log, log, files["lock"], files["record"], session,
+        format="text", end_on_hangup=False, grace_seconds=grace_seconds, limits=limits or InitLimits(),
+    )  # fmt: skip
+    write_spec(files["spec"], spec)
+    began = time.monotonic()
+    process = await _spawn(argv[1:], cwd, {**env, SPEC_VARIABLE: str(files["spec"]), "HARNESS_SESSION": session}, stdin)
+    root = identify(process.pid)
+    timed_out = False
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await process.wait()
+    except TimeoutError:
+        timed_out = True
+    finally:
+        await _to_the_end(_end(process, root, grace_seconds, session))
+    return _exit(process, await _complaint(process), read_record(files["record"]), log, timed_out, began)
+
+
+async def _spawn(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: int) -> Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command(), *arguments, cwd=cwd, env=env, stdin=stdin, stdout=DEVNULL, stderr=PIPE
+        )
+    except OSError as exc:
+        raise HarnessError(f"cannot start a command in {cwd}: {exc.strerror}", hint="check that folder") from exc
+
+
+async def _end(process: Process, root: Identity | None, grace_seconds: float, session: str) -> None:
+    if process.returncode is None and root is not None:
+        await end(root, term_seconds=grace_seconds + 11, session=session)
+    await process.wait()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Finish `work` however often this task is cancelled meanwhile; then let the cancellation through."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    task.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _complaint(process: Process) -> str:
+    """What agent-init itself said; the agent's own stderr is in the log."""
+    assert process.stderr is not None
+    return (await process.stderr.read()).decode(errors="replace").strip()
+
+
+def _exit(process: Process, complaint: str, record: Record | None, log: Path, timed_out: bool, began: float) -> Exit:
+    code = process.returncode if process.returncode is not None else -1
+    if record is None:
+        kind = Busy if code == Busy.status else HarnessError
+        raise kind(complaint or f"agent-init ended with {code} before it began", hint="try again")
+    return Exit(
+        code=128 - code if code < 0 else code,
+        signal=record.signal,
+        timed_out=timed_out,
+        seconds=time.monotonic() - began,
+        contained=record.contained or "best_effort",
+        tail=_tail(log),
+        reason=record.reason,
+    )
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
