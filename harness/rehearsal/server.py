@@ -63,9 +63,15 @@ class Server:
     async def listening(self, port: int = 0) -> AsyncIterator[str]:
         """Listen on loopback; gives the URL. Leaving ends every connection, however it hangs."""
         server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=1024 * 1024)
+        listener = server.sockets[0]
         try:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
+            # Python 3.11 loses the socket of a connection that it accepted just before `close`: first no more of them,
+            # then the steps of the loop that those already accepted need to become ours to end.
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+            for _ in range(4):
+                await asyncio.sleep(0)
             server.close()
             for task, connection in self._open.items():
                 task.cancel()
