@@ -190,7 +190,13 @@ class SessionRunner:
             ended_by=_ended_by(stopped, left),
             ended_at=self._tools.clock.now(),
         )
-        facts = {"ending": ending, "ended_by": row.ended_by}
+        facts = {
+            "ending": ending,
+            "ended_by": row.ended_by,
+            "kind": self._lease.item.kind,
+            "repo": self._workspace.repo.name,
+            "stalls": int(status is SessionStatus.STALLED),
+        }
         metrics = await asyncio.to_thread(self._tools.meter.measure, row, baseline, facts)
         live.row = replace(row, metrics=metrics)
         await self._update(live)

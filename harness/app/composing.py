@@ -1,0 +1,58 @@
+"""The prompt of a session: template, variables and fences put together (contract 9)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from harness.config.load import Loaded
+from harness.engine.plan import PromptRequest
+from harness.ports import Prompt, Prompts
+from harness.prompting.variables import (
+    GateFacts,
+    HandoverFacts,
+    RepositoryFacts,
+    SessionFacts,
+    choose_template,
+    variables,
+)
+
+
+@dataclass(slots=True)
+class TemplateComposer:
+    """Implements engine.plan.Composer; `prompt render` uses the same object, so it shows what an agent would get."""
+
+    loaded: Loaded
+    prompts: Prompts
+
+    def compose(self, request: PromptRequest) -> Prompt:
+        kind = self.loaded.config.kind(request.item.kind)
+        template = choose_template(request.item, kind.template, conflict=request.conflict, resume=request.resume)
+        return self.prompts.render(
+            template,
+            variables(
+                request.item,
+                self._session(request),
+                self._repository(request),
+                expects=kind.expects,
+                template=kind.template,
+                history=request.history,
+                handover=HandoverFacts(**asdict(request.handover)) if request.handover else None,
+            ),
+        )
+
+    def _session(self, request: PromptRequest) -> SessionFacts:
+        limits = request.plan.limits
+        return SessionFacts(
+            request.session, request.iteration, request.deadline_at, limits.max_cost_usd, limits.max_turns
+        )
+
+    def _repository(self, request: PromptRequest) -> RepositoryFacts:
+        section = self.loaded.config.repository(request.plan.repo.name)
+        gates = section.gates if section else ()
+        return RepositoryFacts(
+            name=request.plan.repo.name,
+            branch=request.plan.branch,
+            instructions=section.instructions if section else "",
+            gates=tuple(GateFacts(g.name, getattr(g, "run", "")) for g in gates if g.name in request.plan.gates),
+            guides=request.guides,
+        )

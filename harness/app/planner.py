@@ -1,0 +1,81 @@
+"""From configuration to plan: what holds for one item, and which agent, gates and branch it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.config.effective import Effective, effective
+from harness.config.load import Loaded
+from harness.config.schema import RepositorySection
+from harness.engine.plan import Plan
+from harness.model.errors import NotFound
+from harness.model.work import WorkItem
+from harness.ports import Agent, RepositoryRef
+
+
+@dataclass(slots=True)
+class ConfigPlanner:
+    """Implements engine.plan.Planner on a loaded configuration."""
+
+    loaded: Loaded
+    agents: Mapping[str, Agent]
+
+    def plan(self, item: WorkItem) -> Plan:
+        section = self.repository(item)
+        config = self.loaded.config
+        kind = config.kind(item.kind)
+        values = self.values(item, section)
+        return Plan(
+            repo=RepositoryRef(section.name, self.loaded.path(section), section.branch),
+            branch=item.branch or section.branch,
+            kind=item.kind,
+            expects=kind.expects,
+            agent=self.agents[values.agent],
+            limits=values.limits,
+            options=_options(values),
+            gates=judges(section, item.kind, kind.expects),
+            setup=tuple(section.setup),
+            integrate=section.integrate,
+            push=section.push,
+            trailers=(),
+        )
+
+    def repository(self, item: WorkItem) -> RepositorySection:
+        """Raises NotFound, naming the known ones, if the repository is not registered or its folder is gone."""
+        config = self.loaded.config
+        name = (
+            item.repo or self.loaded.default_repository or (config.repositories[0].name if config.repositories else "")
+        )
+        section = config.repository(name)
+        if section is None:
+            known = ", ".join(r.name for r in config.repositories) or "none"
+            raise NotFound(f"no repository {name!r}; known: {known}", hint="./loop config show")
+        path = self.loaded.path(section)
+        if not path.is_dir():
+            raise NotFound(f"the folder of repository {name} is missing: {path}", hint="./loop config show")
+        return section
+
+    def values(self, item: WorkItem, section: RepositorySection) -> Effective:
+        own: Mapping[str, Any] = {
+            "session_timeout": item.timeout_seconds,
+            "max_cost_usd": item.max_cost_usd,
+            "model": item.model,
+            "agent": item.agent,
+        }
+        return effective(self.loaded.config, item.kind, section.name, own)
+
+
+def judges(section: RepositorySection, kind: str, expects: str) -> tuple[str, ...]:
+    """Names of the gates that judge a kind: all without `kinds` if it expects a commit, else those that name it."""
+    return tuple(g.name for g in section.gates if kind in g.kinds or (not g.kinds and expects == "commit"))
+
+
+def _options(values: Effective) -> Mapping[str, Any]:
+    return {
+        "model": values.model,
+        "permission_mode": values.permission_mode,
+        "allowed_tools": values.allowed_tools,
+        "disallowed_tools": values.disallowed_tools,
+    }

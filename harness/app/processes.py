@@ -1,0 +1,33 @@
+"""Who of an earlier run is dead, told by kernel locks; and ending what it left (architecture 5: lease)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from harness.model.home import Home
+from harness.model.session import SessionRow
+from harness.proc.contain import end, end_marked, read_record
+from harness.proc.identity import alive
+from harness.proc.lock import is_free
+
+
+@dataclass(slots=True)
+class LockedProcesses:
+    """Implements ports.Processes."""
+
+    home: Home
+
+    def owner_is_dead(self, owner: str) -> bool:
+        return is_free(self.home.owners / f"{owner}.lock")
+
+    def session_is_dead(self, session: str) -> bool:
+        return is_free(self.home.session(session) / "lock")
+
+    async def end_session(self, row: SessionRow) -> int:
+        record = read_record(self.home.session(row.id) / "agent-init.json")
+        ended = 0
+        if record is not None and alive(record.identity):
+            await end(record.identity, term_seconds=4, session=row.id)
+            ended += 1
+        return ended + len(await asyncio.to_thread(end_marked, [row.id]))
