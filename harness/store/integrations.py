@@ -1,0 +1,57 @@
+"""Integrations: the intent is on record before any branch moves, so that a crash leaves something to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from harness.model.errors import Usage
+from harness.model.journal import Entry, Integration
+from harness.model.work import Lease
+from harness.store import rows
+from harness.store.database import known
+from harness.store.leases import Leases
+
+_FACTS = frozenset({"merged", "reason", "paths"})
+_OPEN = frozenset({"intended", "held"})
+
+
+class Integrations(Leases):
+    def intend(self, lease: Lease, integration: Integration) -> Integration:
+        """Write the intent; the row with its number. Raises LeaseLost."""
+        with self.together():
+            self._held(lease)
+            began = integration.began_at or lease.leased_at
+            values = {
+                name: getattr(integration, name)
+                for name in ("item", "fence", "repo", "branch", "base", "seal", "merged", "reason")
+            }
+            values |= {"paths": rows.packed(integration.paths), "began_at": rows.ms(began)}
+            number = self.insert("integration_insert", values)
+            data = {"integration": number, "repo": integration.repo, "branch": integration.branch}
+            data |= {"base": integration.base, "seal": integration.seal}
+            self.record(Entry(began, "integration.intended", lease.owner, item=integration.item, data=data))
+            return self._integration(number)
+
+    def resolve(self, integration: int, state: str, now: datetime, **facts: Any) -> Integration:
+        """What became of it; facts: merged, reason, paths. Raises NotFound, Usage for another fact."""
+        if unknown := sorted(facts.keys() - _FACTS):
+            raise Usage(f"an integration has no {', '.join(unknown)}", hint=f"it has {', '.join(sorted(_FACTS))}")
+        with self.together():
+            after = replace(self._integration(integration), **facts)
+            values = {"id": integration, "state": state, "merged": after.merged, "reason": after.reason}
+            ended = None if state in _OPEN else rows.ms(now)
+            self.run("integration_resolve", **values, paths=rows.packed(after.paths), ended_at=ended)
+            data = {"integration": integration, "repo": after.repo, "branch": after.branch} | facts
+            self.record(Entry(now, f"integration.{state}", "loop", item=after.item, data=data))
+            return self._integration(integration)
+
+    def _integration(self, number: int) -> Integration:
+        return rows.integration(known(self.one("integration_get", id=number), "integration", str(number)))
+
+    def integrations(self, *, item: str | None = None, states: Sequence[str] = ()) -> Sequence[Integration]:
+        """Oldest first."""
+        wanted = rows.names(states) if states else None
+        return [rows.integration(row) for row in self.all("integrations_of", item=item, states=wanted)]

@@ -1,0 +1,115 @@
+"""What must not be leased, and the one lease that may find out whether it works again.
+
+A pause of kind `probe` is a door that is shut until its time has come, then ajar: one lease passes while no other lease
+of its scope is out. That lease is the probe. The engine closes the pause when it went well, or opens it again with a
+later time; until it does either, the next lease after the probe is a probe too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from harness.model.journal import Entry, Pause
+from harness.ports import LeaseRules
+from harness.store import rows
+from harness.store.database import known
+from harness.store.journal import Journal
+
+_EVERYTHING = frozenset({"loop", "credential"})
+
+
+@dataclass(slots=True)
+class Barriers:
+    """What a lease has to keep out of at one moment. `probes` are the scopes that are ajar."""
+
+    everything: bool = False
+    lanes: list[str] = field(default_factory=list)
+    repos: list[str] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    probes: list[str] = field(default_factory=list)
+
+    @property
+    def none(self) -> bool:
+        return not (self.everything or self.lanes or self.repos or self.kinds or self.items)
+
+    def shut(self, scope: str) -> None:
+        kind, _, name = scope.partition(":")
+        match kind:
+            case "repo":
+                self.repos.append(name)
+            case "kind":
+                self.kinds.append(name)
+            case "item":
+                self.items.append(name)
+            case _:
+                self.everything = True
+
+
+def barriers(pauses: Sequence[Pause], out: Sequence[Any], rules: LeaseRules, now: datetime) -> Barriers:
+    """Pure: `out` are lane, repo and kind of what is leased now."""
+    found = Barriers()
+    for lane, cap in rules.lane_caps.items():
+        if cap is not None and sum(lease["lane"] == lane for lease in out) >= cap:
+            found.lanes.append(lane)
+    for pause in pauses:
+        if _ajar(pause, out, rules, now):
+            found.probes.append(pause.scope)
+        else:
+            found.shut(pause.scope)
+    return found
+
+
+def _ajar(pause: Pause, out: Sequence[Any], rules: LeaseRules, now: datetime) -> bool:
+    if pause.kind != "probe" or (pause.until is not None and pause.until > now):
+        return False
+    scope, _, name = pause.scope.partition(":")
+    if scope in _EVERYTHING:
+        return not out
+    if scope == "repo":
+        return all((lease["repo"] or rules.default_repository) != name for lease in out)
+    return scope == "item" or all(lease["kind"] != name for lease in out)
+
+
+class Pauses(Journal):
+    """Open and closed pauses; closed ones stay as history."""
+
+    def open_pause(
+        self, scope: str, kind: str, reason: str, source: str, now: datetime, until: datetime | None = None
+    ) -> Pause:
+        """Idempotent per (scope, source): an open one gets the new kind, reason and time."""
+        with self.together():
+            found = self.one("pause_open", scope=scope, source=source)
+            before = None if found is None else rows.pause(found)
+            values = {"kind": kind, "reason": reason, "until": rows.ms_or_none(until)}
+            if before is None:
+                self.insert("pause_insert", values | {"scope": scope, "source": source, "now": rows.ms(now)})
+            else:
+                self.run("pause_change", id=before.id, **values)
+            after = rows.pause(known(self.one("pause_open", scope=scope, source=source), "pause", scope))
+            if after != before:
+                what = "pause.opened" if before is None else "pause.changed"
+                data = {"scope": scope, "kind": kind, "reason": reason, "until": until}
+                self.record(Entry(now, what, source, item=_item_of(scope), data=data))
+            return after
+
+    def close_pause(self, scope: str, source: str | None, by: str, now: datetime) -> int:
+        """Close the pauses of a scope, of one source or of all; how many there were."""
+        with self.together():
+            closed = self.all("pause_close", scope=scope, source=source, by=by, now=rows.ms(now))
+            for row in closed:
+                data = {"scope": scope, "reason": row["reason"], "source": row["source"]}
+                data["seconds"] = round((rows.ms(now) - row["began_at"]) / 1000, 3)
+                self.record(Entry(now, "pause.closed", by, item=_item_of(scope), data=data))
+            return len(closed)
+
+    def pauses(self) -> Sequence[Pause]:
+        """The open ones, oldest first."""
+        return [rows.pause(row) for row in self.all("pauses_open")]
+
+
+def _item_of(scope: str) -> str | None:
+    return scope.removeprefix("item:") if scope.startswith("item:") else None

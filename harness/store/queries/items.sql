@@ -1,0 +1,90 @@
+-- name: item_insert
+-- Nothing happens on a known id or a live dedupe_key; the caller asks which.
+INSERT INTO items (
+  id, title, kind, description, repo, priority, lane, state, reason, not_before, attempts, max_attempts, rescues,
+  deferrals, fence, agent, model, scope, branch, assigned, resources, timeout_seconds, max_cost_usd, labels, extra,
+  source, dedupe_key, continuation, outcome, rank_at, created_at, updated_at)
+VALUES (
+  :id, :title, :kind, :description, :repo, :priority, :lane, :state, :reason, :not_before, :attempts, :max_attempts,
+  :rescues, :deferrals, :fence, :agent, :model, :scope, :branch, :assigned, :resources, :timeout_seconds,
+  :max_cost_usd, :labels, :extra, :source, :dedupe_key, :continuation, :outcome, :rank_at, :created_at, :updated_at)
+ON CONFLICT DO NOTHING
+
+-- name: item_get
+-- One item with what it depends on, in the order it was given.
+SELECT *, (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position))
+  AS depends_on
+FROM items WHERE id = :id
+
+-- name: item_state
+-- Whether an id is known.
+SELECT state FROM items WHERE id = :id
+
+-- name: item_sighted
+-- A live item with this dedupe_key was found once more.
+UPDATE items SET sightings = sightings + 1 WHERE dedupe_key = :dedupe_key AND state NOT IN ('done', 'cancelled')
+RETURNING id, state, sightings
+
+-- name: item_update
+-- An operator's change; state follows from dependencies and not_before.
+UPDATE items SET
+  title = :title, kind = :kind, description = :description, repo = :repo, priority = :priority, lane = :lane,
+  state = :state, reason = :reason, not_before = :not_before, max_attempts = :max_attempts, agent = :agent,
+  model = :model, scope = :scope, branch = :branch, assigned = :assigned, resources = :resources,
+  timeout_seconds = :timeout_seconds, max_cost_usd = :max_cost_usd, labels = :labels, extra = :extra,
+  rank_at = :rank_at, updated_at = :updated_at
+WHERE id = :id
+
+-- name: item_move
+-- A change of state outside a lease, with the counters that go with it.
+UPDATE items SET
+  state = :state, reason = :reason, not_before = :not_before, max_attempts = :max_attempts, rescues = :rescues,
+  deferrals = :deferrals, outcome = :outcome, updated_at = :updated_at
+WHERE id = :id AND state <> 'leased'
+
+-- name: items_in_state
+-- Unfinished items of one state in lease order, after a position.
+SELECT *, (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position))
+  AS depends_on
+FROM items
+WHERE state = :state AND (fresh, rank_at, seq) > (:fresh, :rank_at, :seq)
+ORDER BY fresh, rank_at, seq LIMIT :limit
+
+-- name: items_finished
+-- Finished items, newest first, before a position.
+SELECT *, (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position))
+  AS depends_on
+FROM items
+WHERE state IN ('done', 'parked', 'cancelled') AND state IN (SELECT value FROM json_each(:states))
+  AND (updated_at, seq) < (:updated_at, :seq)
+ORDER BY updated_at DESC, seq DESC LIMIT :limit
+
+-- name: items_counted
+-- How many items are in each state.
+SELECT state, count(*) AS number FROM items GROUP BY state
+
+-- name: deps_insert
+-- One dependency; a foreign key refuses what does not exist.
+INSERT INTO deps (item, needs, position) VALUES (:item, :needs, :position)
+
+-- name: deps_clear
+-- Before an operator's new list is written.
+DELETE FROM deps WHERE item = :item
+
+-- name: deps_unfinished
+-- What an item still waits for.
+SELECT items.id, items.state FROM deps JOIN items ON items.id = deps.needs
+WHERE deps.item = :item AND items.state <> 'done' ORDER BY deps.position
+
+-- name: deps_of
+-- What an item needs, finished or not.
+SELECT needs FROM deps WHERE item = :item ORDER BY position
+
+-- name: dependants_blocked
+-- Items that wait for this one.
+SELECT items.id, items.reason, items.not_before FROM deps JOIN items ON items.id = deps.item
+WHERE deps.needs = :needs AND items.state = 'blocked'
+
+-- name: item_rest
+-- A blocked item whose dependencies changed.
+UPDATE items SET state = :state, reason = :reason, updated_at = :now WHERE id = :id AND state = 'blocked'

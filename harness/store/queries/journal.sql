@@ -1,0 +1,36 @@
+-- name: journal_insert
+-- One fact of the loop.
+INSERT INTO journal (at, kind, actor, item, session, data) VALUES (:at, :kind, :actor, :item, :session, :data)
+
+-- name: journal_all
+-- Facts in the order they happened.
+SELECT * FROM journal WHERE seq > :after ORDER BY seq LIMIT :limit
+
+-- name: journal_of_item
+-- Facts about one item.
+SELECT * FROM journal WHERE item = :item AND (:session IS NULL OR session = :session) AND seq > :after ORDER BY seq LIMIT :limit
+
+-- name: journal_of_session
+-- Facts about one session.
+SELECT * FROM journal WHERE session = :session AND seq > :after ORDER BY seq LIMIT :limit
+
+-- name: journal_head
+-- The number of the newest fact.
+SELECT coalesce(max(seq), 0) AS seq FROM journal
+
+-- name: run_insert
+-- One start of the loop.
+INSERT INTO runs (run, pid, version, began_at) VALUES (:run, :pid, :version, :now)
+
+-- name: run_end
+-- Its end.
+UPDATE runs SET ended_at = :now, reason = :reason, iterations = :iterations WHERE run = :run
+
+-- name: mirror_get
+-- What a mirrored file held when we last wrote or absorbed it.
+SELECT sha256, base FROM mirror WHERE path = :path
+
+-- name: mirror_put
+-- What it holds now.
+INSERT INTO mirror (path, sha256, base, at) VALUES (:path, :sha256, :base, :now)
+ON CONFLICT (path) DO UPDATE SET sha256 = excluded.sha256, base = excluded.base, at = excluded.at

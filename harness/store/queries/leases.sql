@@ -1,0 +1,99 @@
+-- name: due_promote
+-- Delayed items whose time has come.
+UPDATE items SET state = 'ready', not_before = NULL, updated_at = :now
+WHERE state = 'delayed' AND not_before <= :now
+RETURNING id, reason
+
+-- name: leases_out
+-- What runs now: one short row a lease, from the index alone.
+SELECT lane, repo, kind FROM items WHERE state = 'leased'
+
+-- name: lease_take
+-- The best ready item that nothing holds back becomes leased; the whole choice in one statement.
+UPDATE items SET
+  state = 'leased', owner = :owner, leased_at = :now, fence = fence + 1, updated_at = :now
+WHERE seq = (
+  SELECT seq FROM items
+  WHERE state = 'ready'
+    AND (assigned IS NULL OR assigned = :actor)
+    AND lane NOT IN (SELECT value FROM json_each(:lanes))
+    AND kind NOT IN (SELECT value FROM json_each(:kinds))
+    AND coalesce(repo, :default_repository, '') NOT IN (SELECT value FROM json_each(:repos))
+    AND id NOT IN (SELECT value FROM json_each(:items))
+  ORDER BY fresh, rank_at, seq LIMIT 1)
+RETURNING *,
+  (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position)) AS depends_on
+
+-- name: lease_take_any
+-- The same when no lane is full and no scope is paused, which is nearly always.
+UPDATE items SET
+  state = 'leased', owner = :owner, leased_at = :now, fence = fence + 1, updated_at = :now
+WHERE seq = (
+  SELECT seq FROM items
+  WHERE state = 'ready' AND (assigned IS NULL OR assigned = :actor)
+  ORDER BY fresh, rank_at, seq LIMIT 1)
+RETURNING *,
+  (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position)) AS depends_on
+
+-- name: attempt_insert
+-- Every start is on record, whatever becomes of it.
+INSERT INTO attempts (item, fence, owner, phase, number, started_at)
+VALUES (:item, :fence, :owner, 'preparing', :number, :now)
+
+-- name: attempt_facts
+-- What is on record so far; new facts are laid over it.
+SELECT * FROM attempts WHERE item = :item AND fence = :fence
+
+-- name: attempt_write
+-- How far an attempt is, or how it ended.
+UPDATE attempts SET
+  phase = :phase, ended_at = :ended_at, outcome = :outcome, ending = :ending, cause = :cause, counted = :counted,
+  sentence = :sentence, evidence = :evidence, base = :base, seal = :seal, workspace = :workspace, commits = :commits,
+  verdicts = :verdicts
+WHERE id = :id
+
+-- name: attempts_of
+-- All attempts of an item, oldest first.
+SELECT * FROM attempts WHERE item = :item ORDER BY fence
+
+-- name: item_settle
+-- The end of a lease. The fence and the owner must still be the ones of the lease.
+UPDATE items SET
+  state = :state, reason = :reason, not_before = :not_before, attempts = :attempts, rescues = :rescues,
+  deferrals = :deferrals, continuation = :continuation, outcome = :outcome, owner = NULL, leased_at = NULL,
+  updated_at = :now
+WHERE id = :id AND fence = :fence AND owner = :owner AND state = 'leased'
+
+-- name: lease_holder
+-- Whose an item is now.
+SELECT state, fence, owner FROM items WHERE id = :id
+
+-- name: leased_by
+-- Items whose lease belongs to one of these owners.
+SELECT *, (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position))
+  AS depends_on
+FROM items WHERE state = 'leased' AND owner IN (SELECT value FROM json_each(:owners)) ORDER BY seq
+
+-- name: owner_register
+-- An owner announces itself; a name that comes back begins anew.
+INSERT INTO owners (owner, pid, boot, start, kind, registered_at)
+VALUES (:owner, :pid, :boot, :start, :kind, :now)
+ON CONFLICT (owner) DO UPDATE SET
+  pid = excluded.pid, boot = excluded.boot, start = excluded.start, kind = excluded.kind,
+  registered_at = excluded.registered_at, ended_at = NULL
+
+-- name: owner_end
+-- The owner has ended.
+UPDATE owners SET ended_at = :now WHERE owner = :owner AND ended_at IS NULL
+
+-- name: owners_known
+-- Owners that hold a lease or have not ended.
+SELECT owner FROM owners WHERE ended_at IS NULL
+UNION SELECT owner FROM items WHERE state = 'leased' ORDER BY owner
+
+-- name: wake_at
+-- The next time something changes by itself.
+SELECT min(at) AS at FROM (
+  SELECT min(not_before) AS at FROM items WHERE state = 'delayed'
+  UNION ALL
+  SELECT min(until) FROM pauses WHERE ended_at IS NULL AND until > :now)

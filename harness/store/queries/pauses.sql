@@ -1,0 +1,23 @@
+-- name: pauses_open
+-- What is paused now, oldest first.
+SELECT id, scope, kind, reason, source, began_at, until FROM pauses WHERE ended_at IS NULL ORDER BY id
+
+-- name: pause_open
+-- One open pause a scope and source.
+SELECT id, scope, kind, reason, source, began_at, until FROM pauses
+WHERE scope = :scope AND source = :source AND ended_at IS NULL
+
+-- name: pause_insert
+-- A new pause.
+INSERT INTO pauses (scope, kind, reason, source, began_at, until)
+VALUES (:scope, :kind, :reason, :source, :now, :until)
+
+-- name: pause_change
+-- An open pause gets another reason or time.
+UPDATE pauses SET kind = :kind, reason = :reason, until = :until WHERE id = :id
+
+-- name: pause_close
+-- Every open pause of a scope, or the one of a source.
+UPDATE pauses SET ended_at = :now, ended_by = :by
+WHERE scope = :scope AND (:source IS NULL OR source = :source) AND ended_at IS NULL
+RETURNING id, kind, reason, source, began_at

@@ -1,0 +1,50 @@
+-- name: session_insert
+-- A session is on record before its process starts.
+INSERT INTO sessions (
+  id, item, fence, attempt, agent, status, iteration, run, claude_session_id, parent, model, pid, boot, start, doing,
+  started_at, heartbeat, updated_at, ended_at, ending, ended_by, outcome, workspace, transcript, prompt, metrics)
+VALUES (
+  :id, :item, :fence, :attempt, :agent, :status, :iteration, :run, :claude_session_id, :parent, :model, :pid, :boot,
+  :start, :doing, :started_at, :heartbeat, :updated_at, :ended_at, :ending, :ended_by, :outcome, :workspace,
+  :transcript, :prompt, :metrics)
+
+-- name: session_write
+-- What is known of a session now.
+UPDATE sessions SET
+  attempt = :attempt, agent = :agent, status = :status, iteration = :iteration, run = :run,
+  claude_session_id = :claude_session_id, parent = :parent, model = :model, pid = :pid, boot = :boot, start = :start,
+  doing = :doing, started_at = :started_at, heartbeat = :heartbeat, updated_at = :updated_at, ended_at = :ended_at,
+  ending = :ending, ended_by = :ended_by, outcome = :outcome, workspace = :workspace, transcript = :transcript,
+  prompt = :prompt, metrics = :metrics
+WHERE id = :id
+
+-- name: session_status
+-- To tell a change of status from a heartbeat.
+SELECT status FROM sessions WHERE id = :id
+
+-- name: session_get
+-- One session.
+SELECT * FROM sessions WHERE id = :id
+
+-- name: session_of_lease
+-- The last session of one lease.
+SELECT * FROM sessions WHERE item = :item AND fence = :fence ORDER BY seq DESC LIMIT 1
+
+-- name: sessions_all
+-- Sessions, newest first.
+SELECT * FROM sessions ORDER BY seq DESC LIMIT :limit
+
+-- name: sessions_of_item
+-- Sessions of an item, newest first.
+SELECT * FROM sessions WHERE item = :item ORDER BY seq DESC LIMIT :limit
+
+-- name: sessions_live
+-- Sessions without a final status, newest first.
+SELECT * FROM sessions
+WHERE status IN ('spawning', 'running', 'waiting_api', 'stopping') AND (:item IS NULL OR item = :item)
+ORDER BY seq DESC LIMIT :limit
+
+-- name: decision_insert
+-- A question to a person.
+INSERT INTO decisions (item, session, question, options, asked_at)
+VALUES (:item, :session, :question, :options, :now)

@@ -1,0 +1,27 @@
+"""Opening the store of a home, for commands that must start fast: no asyncio, no pydantic (A11)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.store.sqlite import SqliteStore
+
+
+def database(state: Path) -> Path:
+    """The truth of a home (contract 2)."""
+    return state / "harness.db"
+
+
+def gate(state: Path) -> Path:
+    """The lock file that every writer of this database holds while it writes."""
+    return state / "db.lock"
+
+
+def open_reader(state: Path) -> SqliteStore:
+    """For looking only. Raises NotFound if nothing has run here yet; creates nothing."""
+    return SqliteStore(database(state), read_only=True)
+
+
+def open_writer(state: Path) -> SqliteStore:
+    """For changing; makes what is missing."""
+    return SqliteStore(database(state), gate=gate(state))

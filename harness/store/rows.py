@@ -1,0 +1,186 @@
+"""Between records of the model and rows: times are milliseconds in the database, tuples and mappings are JSON."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.model.journal import AttemptRow, Entry, Integration, Pause
+from harness.model.session import SessionRow, SessionStatus
+from harness.model.work import Continuation, WorkItem, WorkState
+
+_LISTS = ("scope", "resources", "labels")
+_ITEM_COLUMNS = tuple(
+    field.name
+    for field in fields(WorkItem)
+    if field.name
+    not in {
+        *_LISTS,
+        "depends_on",
+        "extra",
+        "continuation",
+        "state",
+        "not_before",
+        "rank_at",
+        "created_at",
+        "updated_at",
+    }
+)
+_SESSION_TIMES = ("started_at", "heartbeat", "updated_at", "ended_at")
+_SESSION_COLUMNS = tuple(
+    field.name for field in fields(SessionRow) if field.name not in {*_SESSION_TIMES, "status", "prompt", "metrics"}
+)
+_ATTEMPT_COLUMNS = tuple(
+    field.name
+    for field in fields(AttemptRow)
+    if field.name not in {"started_at", "ended_at", "counted", "commits", "verdicts"}
+)
+
+
+def ms(at: datetime) -> int:
+    """Milliseconds UTC. Raises ValueError for a naive time: it would mean another moment on another machine."""
+    if at.tzinfo is None:
+        raise ValueError(f"a time without a zone: {at.isoformat()}")
+    return round(at.timestamp() * 1000)
+
+
+def ms_or_none(at: datetime | None) -> int | None:
+    return None if at is None else ms(at)
+
+
+def at(value: int) -> datetime:
+    return datetime.fromtimestamp(value / 1000, UTC)
+
+
+def at_or_none(value: int | None) -> datetime | None:
+    return None if value is None else at(value)
+
+
+def packed(value: Any) -> str:
+    """JSON of anything the model holds; times inside become ISO text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return str(value)
+
+
+def _unpacked(text: str) -> Any:
+    return () if text == "[]" else {} if text == "{}" else json.loads(text)
+
+
+def item_row(item: WorkItem) -> dict[str, Any]:
+    """All columns of an item but seq, owner and leased_at; rank_at and created_at must be set."""
+    assert item.created_at is not None
+    assert item.rank_at is not None
+    row: dict[str, Any] = {name: getattr(item, name) for name in _ITEM_COLUMNS}
+    row |= {name: packed(getattr(item, name)) for name in (*_LISTS, "extra")}
+    row["state"] = item.state.value
+    row["continuation"] = pack_continuation(item.continuation)
+    row["not_before"] = ms_or_none(item.not_before)
+    row["rank_at"] = ms(item.rank_at)
+    row["created_at"] = ms(item.created_at)
+    row["updated_at"] = ms(item.updated_at or item.created_at)
+    return row
+
+
+def pack_continuation(continuation: Continuation | None) -> str | None:
+    return None if continuation is None else packed(asdict(continuation))
+
+
+def item(row: sqlite3.Row) -> WorkItem:
+    """A row of items with its `depends_on`."""
+    columns: dict[str, Any] = {name: row[name] for name in _ITEM_COLUMNS}
+    for name in _LISTS:
+        columns[name] = tuple(_unpacked(row[name]))
+    return WorkItem(
+        **columns,
+        depends_on=tuple(_unpacked(row["depends_on"])),
+        extra=_unpacked(row["extra"]),
+        state=WorkState(row["state"]),
+        continuation=None if row["continuation"] is None else Continuation(**json.loads(row["continuation"])),
+        not_before=at_or_none(row["not_before"]),
+        rank_at=at(row["rank_at"]),
+        created_at=at(row["created_at"]),
+        updated_at=at(row["updated_at"]),
+    )
+
+
+def session_row(session: SessionRow) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(session, name) for name in _SESSION_COLUMNS}
+    row |= {name: ms_or_none(getattr(session, name)) for name in _SESSION_TIMES}
+    return row | {
+        "status": session.status.value,
+        "prompt": packed(session.prompt),
+        "metrics": packed(session.metrics),
+    }
+
+
+def session(row: sqlite3.Row) -> SessionRow:
+    columns: dict[str, Any] = {name: row[name] for name in _SESSION_COLUMNS}
+    for name in _SESSION_TIMES:
+        columns[name] = at_or_none(row[name])
+    return SessionRow(
+        **columns,
+        status=SessionStatus(row["status"]),
+        prompt=_unpacked(row["prompt"]),
+        metrics=_unpacked(row["metrics"]),
+    )
+
+
+def attempt_row(attempt: AttemptRow) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(attempt, name) for name in _ATTEMPT_COLUMNS}
+    return row | {
+        "ended_at": ms_or_none(attempt.ended_at),
+        "counted": int(attempt.counted),
+        "commits": packed(attempt.commits),
+        "verdicts": packed(attempt.verdicts),
+    }
+
+
+def attempt(row: sqlite3.Row) -> AttemptRow:
+    return AttemptRow(
+        **{name: row[name] for name in _ATTEMPT_COLUMNS},
+        started_at=at(row["started_at"]),
+        ended_at=at_or_none(row["ended_at"]),
+        counted=bool(row["counted"]),
+        commits=tuple(_unpacked(row["commits"])),
+        verdicts=tuple(_unpacked(row["verdicts"])),
+    )
+
+
+def integration(row: sqlite3.Row) -> Integration:
+    plain = ("id", "item", "fence", "repo", "branch", "base", "seal", "state", "merged", "reason")
+    return Integration(
+        **{name: row[name] for name in plain},
+        paths=tuple(_unpacked(row["paths"])),
+        began_at=at(row["began_at"]),
+        ended_at=at_or_none(row["ended_at"]),
+    )
+
+
+def pause(row: sqlite3.Row) -> Pause:
+    plain = ("id", "scope", "kind", "reason", "source")
+    return Pause(**{name: row[name] for name in plain}, began_at=at(row["began_at"]), until=at_or_none(row["until"]))
+
+
+def entry(row: sqlite3.Row) -> Entry:
+    plain = ("kind", "actor", "item", "session", "seq")
+    return Entry(**{name: row[name] for name in plain}, at=at(row["at"]), data=_unpacked(row["data"]))
+
+
+def names(values: Sequence[str]) -> str:
+    """A list for `json_each`; the common empty one costs nothing."""
+    return packed(list(values)) if values else "[]"

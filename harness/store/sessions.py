@@ -1,0 +1,48 @@
+"""Sessions: one row an agent process, written before it starts and kept for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from harness.model.errors import NotFound
+from harness.model.journal import Entry
+from harness.model.session import SessionRow
+from harness.store import rows
+from harness.store.journal import Journal
+
+
+class Sessions(Journal):
+    """A heartbeat changes the row without an entry; only a new status is a fact worth telling."""
+
+    def update_session(self, session: SessionRow) -> None:
+        """Raises NotFound for a session that was never opened."""
+        with self.together():
+            self._write_session(session, session.updated_at)
+
+    def _write_session(self, session: SessionRow, now: datetime | None) -> None:
+        before = self.one("session_status", id=session.id)
+        if before is None:
+            raise NotFound(f"no such session: {session.id}", hint="./loop session list")
+        self.run("session_write", **rows.session_row(session))
+        if before["status"] == session.status.value:
+            return
+        at = now or session.ended_at or session.heartbeat or session.started_at
+        assert at is not None
+        data = {"from": before["status"], "status": session.status.value, "pid": session.pid}
+        data |= {"ending": session.ending, "ended_by": session.ended_by}
+        self.record(Entry(at, "session.updated", "loop", item=session.item, session=session.id, data=data))
+
+    def session(self, session: str) -> SessionRow | None:
+        row = self.one("session_get", id=session)
+        return None if row is None else rows.session(row)
+
+    def sessions(self, *, item: str | None = None, live: bool = False, limit: int = 50) -> Sequence[SessionRow]:
+        """Newest first; `live` = without a final status."""
+        if live:
+            found = self.all("sessions_live", item=item, limit=limit)
+        elif item is not None:
+            found = self.all("sessions_of_item", item=item, limit=limit)
+        else:
+            found = self.all("sessions_all", limit=limit)
+        return [rows.session(row) for row in found]
