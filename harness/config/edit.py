@@ -14,7 +14,7 @@ from harness.config.load import FILE, load, read
 from harness.config.text import compose, parse
 from harness.model.errors import ConfigError, Usage
 
-_MODE = 0o600
+_MODE = 0o644
 
 
 def shipped() -> str:
@@ -29,15 +29,17 @@ def add_repository(home: Path, name: str, path: str, branch: str, test: str | No
     file. Raises Usage if that is missing or the name is taken, ConfigError if the result would not load.
     """
     file = home / FILE
-    text = read(file).decode("utf-8-sig") if file.exists() else shipped()
-    if file.exists():
+    exists = file.exists()
+    if exists:
         load(home, {})
+    text = read(file).decode() if exists else shipped()
+    mark, text = text[: text.startswith("\ufeff")], text.removeprefix("\ufeff")
     before = parse(text.encode()).tree
     _may_add(before, name, path, yes=yes)
     entry = _entry(name, path, branch, test)
     after = with_repository(text, entry)
     _check(before, after, entry, file)
-    fs.replace(file, after, mode=file.stat().st_mode & 0o777 if file.exists() else _MODE)
+    fs.replace(file.resolve(), mark + after, mode=file.stat().st_mode & 0o777 if exists else _MODE)
     return file
 
 

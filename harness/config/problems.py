@@ -108,7 +108,12 @@ def schema() -> Mapping[str, Any]:
 
 def allowed(key: Key) -> str:
     """What may stand at a key, in words."""
-    found = [words for node in _nodes(key) for words in _words(node)]
+    return in_words(_nodes(key))
+
+
+def in_words(nodes: Sequence[Mapping[str, Any]]) -> str:
+    """What these parts of the schema allow."""
+    found = [words for node in nodes for branch in _branches(node) for words in _words(branch)]
     # A number of either kind is one thing to the reader.
     words = [one for one in found if not (one.startswith("a whole ") and one.replace("a whole ", "a ", 1) in found)]
     return " or ".join(dict.fromkeys(words)) or "nothing"
@@ -205,6 +210,9 @@ def _below(node: Mapping[str, Any], part: str | int) -> Iterator[Mapping[str, An
 def _words(node: Mapping[str, Any]) -> Iterator[str]:
     if "const" in node or "enum" in node:
         yield from (json.dumps(value).strip('"') for value in node.get("enum", [node.get("const")]))
+        return
+    if node.get("type") == "array" and (inside := in_words([node["items"]])) != _KINDS["object"]:
+        yield f"a list of {inside}"
         return
     words = _PATTERNS.get(node.get("pattern", "")) or _KINDS.get(node.get("type", ""), "anything")
     limits = [

@@ -72,19 +72,22 @@ def looks_secret(name: str, value: object) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        # Not to be blocked by a pipe somebody put there.
+        # Without waiting: somebody may have put a pipe there.
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            _check(path, os.fstat(handle))
+            return os.read(handle, _LARGEST).decode().removesuffix("\n")
+        finally:
+            os.close(handle)
     except OSError as exc:
         raise ConfigError(f"file:{path}: {exc.strerror}", hint="write the secret into that file, mode 600") from exc
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-            raise ConfigError(f"file:{path}: not a regular file of at most {_LARGEST} bytes")
-        if status.st_mode & 0o077:
-            mode = stat.S_IMODE(status.st_mode)
-            raise ConfigError(f"file:{path}: mode {mode:03o} lets others read it", hint=f"chmod 600 {path}")
-        raw = file.read(_LARGEST)
-    try:
-        return raw.decode().removesuffix("\n")
     except UnicodeDecodeError as exc:
         raise ConfigError(f"file:{path}: not UTF-8 text") from exc
+
+
+def _check(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+        raise ConfigError(f"file:{path}: not a regular file of at most {_LARGEST} bytes")
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise ConfigError(f"file:{path}: mode {mode:03o} lets others read it", hint=f"chmod 600 {path}")
