@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 import threading
@@ -58,8 +60,11 @@ async def _serve(server: Server, asked: argparse.Namespace) -> None:
 
 
 def _await_eof(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
-    sys.stdin.buffer.read()
-    loop.call_soon_threadsafe(over.set)
+    """Read below Python's buffer, whose lock a thread must not hold when the interpreter ends."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # a signal was first and the loop is closed
+        loop.call_soon_threadsafe(over.set)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ first commit has the same id everywhere.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.model.errors import GitError, Refused
+from harness.model.errors import GitError, HarnessError, Refused
 
 _SWEEP = '''"""Sweeping the ledger: every position of a range is read and its hash compared with the recorded one."""
 
@@ -133,6 +135,7 @@ sys.exit(bool(missing))
 
 _CHECK_REVIEW = '''"""A review has findings, verification and risks, and what it cites (`file:line`) exists."""
 
+import json
 import os
 import pathlib
 import re
@@ -201,6 +204,17 @@ def make_sample(folder: Path) -> None:
         _git(folder, command)
 
 
+def main(argv: Sequence[str]) -> int:
+    """`python -m harness.rehearsal.sample FOLDER`: make the sample there and print its gates as one JSON object."""
+    try:
+        make_sample(Path(*argv))
+    except HarnessError as exc:
+        sys.stderr.write(f"sample: {exc.message}\n{exc.hint or exc.cause}\n")
+        return exc.status
+    sys.stdout.write(json.dumps(dict(GATES)) + "\n")
+    return 0
+
+
 def _git(folder: Path, arguments: list[str]) -> None:
     """Git without the operator's configuration: their hooks and signing keys have no part in a sample."""
     people = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _AUTHOR.items()}
@@ -215,3 +229,7 @@ def _git(folder: Path, arguments: list[str]) -> None:
     )
     if done.returncode:
         raise GitError(f"git {arguments[0]} failed in {folder}", cause=done.stderr[-500:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

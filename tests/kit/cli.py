@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 import fcntl
 import importlib.util
-import itertools
 import json
 import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 SLOTS = 2
+_SLOT_POLL_SECONDS = 0.05  # flock cannot wait for either of two
 
 
 def bundled_cli() -> Path:
@@ -58,34 +58,40 @@ def cli_environment(home: Path, url: str, **more: str) -> dict[str, str]:
 @contextlib.contextmanager
 def cli_slot() -> Iterator[int]:
     """One of two machine-wide slots; waits for a free one. Held by a lock, so a killed test gives it back."""
+    with _slot_files() as handles:
+        while (slot := _locked(handles)) is None:
+            time.sleep(_SLOT_POLL_SECONDS)
+        yield slot
+
+
+@contextlib.asynccontextmanager
+async def cli_slot_async() -> AsyncIterator[int]:
+    """`cli_slot` for tests with an event loop."""
+    with _slot_files() as handles:
+        while (slot := _locked(handles)) is None:  # noqa: ASYNC110 - another process's lock sets no event of ours
+            await asyncio.sleep(_SLOT_POLL_SECONDS)
+        yield slot
+
+
+@contextlib.contextmanager
+def _slot_files() -> Iterator[list[int]]:
     folder = Path(tempfile.gettempdir()) / f"loop-cli-slots-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     handles = [os.open(folder / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for number in range(SLOTS)]
     try:
-        yield _lock_any(handles)
+        yield handles
     finally:
         for handle in handles:
             os.close(handle)
 
 
-@contextlib.asynccontextmanager
-async def cli_slot_async() -> Any:
-    """`cli_slot` for tests with an event loop: the wait is in a thread."""
-    slot = cli_slot()
-    yield await asyncio.to_thread(slot.__enter__)
-    slot.__exit__(None, None, None)
-
-
-def _lock_any(handles: Sequence[int]) -> int:
-    for number in itertools.cycle(range(len(handles))):
-        try:
-            fcntl.flock(handles[number], fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            # flock cannot wait for "either of two"
-            time.sleep(0.05)
-        else:
+def _locked(handles: Sequence[int]) -> int | None:
+    """The number of the slot that is ours now, if one was free."""
+    for number, handle in enumerate(handles):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return number
-    raise AssertionError
+    return None
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,8 @@ def test_a_file_that_is_missing_or_not_yaml_is_a_configuration_error(tmp_path):
             load(path)
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
-def test_the_shipped_scenarios_are_valid_and_short(path):
-    sessions = load(path).sessions
+@pytest.mark.parametrize("name", ["demo.yaml", "liar.yaml"])
+def test_the_shipped_scenarios_are_valid_and_short(name):
+    sessions = load(EXAMPLES / name).sessions
     assert [session.match for session in sessions] == ["demo-sweep", "demo-service", "demo-review", "demo-maintenance"]
     assert all(len(session.turns) <= 4 for session in sessions)

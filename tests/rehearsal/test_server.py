@@ -245,6 +245,14 @@ def test_the_program_says_its_url_and_ends_on_term_within_a_second(tmp_path):
 
 
 @pytest.mark.process
+def test_waiting_for_the_end_of_stdin_does_not_hinder_a_signal(tmp_path):
+    with serving(tmp_path, scenario(), "--until-eof") as (process, _url):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(1) == 0
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.process
 def test_the_program_ends_with_whoever_started_it(tmp_path):
     with serving(tmp_path, scenario(), "--until-eof") as (process, _url):
         process.stdin.close()
