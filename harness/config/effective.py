@@ -6,9 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.config.schema import Config, Section
-from harness.model.errors import ConfigError
+from pydantic import ValidationError
+
+from harness.config.problems import allowed
+from harness.config.schema import Config, Overrides, Section
+from harness.model.errors import ConfigError, Usage
 from harness.model.session import Limits
+from harness.model.work import WorkItem
 
 DEFAULT_AGENT = "default"
 MODEL_ALIASES: Mapping[str, str] = {"claude-sonnet": "sonnet", "claude-opus": "opus", "claude-haiku": "haiku"}
@@ -38,7 +42,7 @@ class Effective:
 def effective(config: Config, kind: str, repo: str | None, item: Mapping[str, Any] | None = None) -> Effective:
     """Resolve every value that may be set at several levels. Pure.
 
-    `item` holds what the item itself sets, by the same keys; None = not set. Raises ConfigError for an agent that is
+    `item` holds what the item itself sets (`item_overrides`); None = not set. Raises ConfigError for an agent that is
     not configured.
     """
     narrow = list(_narrow(config, kind, repo, item or {}))
@@ -58,6 +62,30 @@ def effective(config: Config, kind: str, repo: str | None, item: Mapping[str, An
         limits=_limits(values),
         origins={"agent": agent_from, **{key: origin for key, (_value, origin) in found.items()}},
     )
+
+
+def item_overrides(item: WorkItem) -> Mapping[str, Any]:
+    """What an item sets itself, by the keys of `Overrides`; those that are no columns of ours stand in `extra`.
+
+    Raises Usage naming the key whose value is not allowed.
+    """
+    given = {key: item.extra[key] for key in Overrides.model_fields if key in item.extra}
+    given |= {
+        "agent": item.agent,
+        "model": item.model,
+        "session_timeout": item.timeout_seconds,
+        "max_attempts": item.max_attempts,
+        "max_cost_usd": item.max_cost_usd,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    try:
+        return _set(Overrides.model_validate(given))
+    except ValidationError as exc:
+        key = str(exc.errors()[0]["loc"][0])
+        raise Usage(
+            f"item {item.id}: {key}: {given[key]!r} is not allowed",
+            hint=f"allowed: {allowed(('kinds', 'default', key))}",
+        ) from exc
 
 
 _KEYS = (

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config.effective import effective
+from harness.config.effective import effective, item_overrides
 from harness.config.schema import Config
-from harness.model.errors import ConfigError
+from harness.model.errors import ConfigError, Usage
+from harness.model.work import WorkItem
 
 LEVELS = ("harness", "agent", "kind", "repo", "item")
 
@@ -91,3 +92,19 @@ def test_an_agent_of_an_item_that_is_not_configured_is_named():
 def test_an_unlisted_kind_uses_the_values_of_default():
     found = effective(Config.model_validate({"kinds": {"default": {"max_turns": 3}}}), "docs", None)
     assert (found.limits.max_turns, found.origins["max_turns"]) == (3, "kinds.default")
+
+
+def test_an_item_sets_its_values_in_its_own_columns_and_beside_them():
+    item = WorkItem(
+        "wrk_1", "t", model="opus", timeout_seconds=60, extra={"max_turns": 5, "allowed_tools": ["Read"], "note": "x"}
+    )
+    found = effective(config(kind={"max_turns": 9}), "docs", "app", item_overrides(item))
+    assert (found.model, found.limits.session_timeout_seconds, found.limits.max_turns) == ("opus", 60, 5)
+    assert (found.allowed_tools, found.origins["allowed_tools"]) == (("Read",), "item")
+
+
+@pytest.mark.parametrize("extra", [{"max_turns": "many"}, {"allowed_tools": "Read"}, {"permission_mode": "root"}])
+def test_a_value_of_an_item_that_is_not_allowed_is_named(extra):
+    with pytest.raises(Usage, match=f"item wrk_1: {next(iter(extra))}: .* is not allowed") as caught:
+        item_overrides(WorkItem("wrk_1", "t", extra=extra))
+    assert caught.value.hint.startswith("allowed: ")
