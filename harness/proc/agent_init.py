@@ -28,7 +28,7 @@ import time
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100 - `-I -S` knows no packages but Python's own
 
-from harness.proc.output import CappedFile, FrameLog, Onward, Redactor, TextLog
+from harness.proc.output import FrameLog, Onward, Redactor, TextLog
 from harness.proc.procfs import (
     ENDED,
     SET_CHILD_SUBREAPER,
@@ -51,6 +51,7 @@ ONWARD_ROOM = 1 << 20
 LOG_BYTES, ERR_BYTES = 1 << 26, 1 << 20
 HANGUP_SECONDS = 8.0
 SWEEP_SECONDS = 10.0
+READER_SECONDS, READER_SECONDS_STOPPING = 5.0, 1.0  # for a reader of ours that takes nothing, after the end
 HANGUP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
@@ -172,10 +173,10 @@ class AgentInit:
         redactor = Redactor(os.environ)
         kind = FrameLog if spec.frames else TextLog
         try:
-            self.log = kind(CappedFile(spec.log, limits.get("log_bytes") or LOG_BYTES, kind.MARK), redactor)
+            self.log = kind(spec.log, limits.get("log_bytes") or LOG_BYTES, redactor)
             self.err = self.log
             if spec.err != spec.log:
-                self.err = TextLog(CappedFile(spec.err, limits.get("err_bytes") or ERR_BYTES, TextLog.MARK), redactor)
+                self.err = TextLog(spec.err, limits.get("err_bytes") or ERR_BYTES, redactor)
         except OSError as exc:
             raise CannotStart(78, f"cannot open {exc.filename}: {exc.strerror}") from exc
         self.onward = Onward()
@@ -367,7 +368,7 @@ class AgentInit:
         self.log.close()
         if self.err is not self.log:
             self.err.close()
-        self.onward.finish()
+        self.onward.finish(READER_SECONDS if self.stop_at is None else READER_SECONDS_STOPPING)
 
     def _finish(self, contained: str) -> None:
         status = self.status

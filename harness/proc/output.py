@@ -21,7 +21,6 @@ SECRET_LENGTH = 8
 WHOLE_LINE = 1 << 20  # longer lines are not held back for a look at their end
 PARSED_LINE = 1 << 16  # longer lines are judged by their first and last byte
 TAIL = 1 << 16
-ONWARD_SECONDS = 5.0
 
 
 class Redactor:
@@ -56,10 +55,12 @@ class CappedFile:
     """An append-only file that never grows beyond `limit` bytes.
 
     A record that does not fit, or fails for want of space, is taken back whole, so that lines are never torn. What
-    comes after the limit is dropped except its last TAIL bytes, which `close` adds: the end of an output explains most.
+    comes after the limit is dropped except its last TAIL bytes (with `lines`: of whole lines), which `close` adds: the
+    end of an output explains most.
     """
 
-    def __init__(self, path: str, limit: int, mark: bytes) -> None:
+    def __init__(self, path: str, limit: int, mark: bytes, *, lines: bool) -> None:
+        self.lines = lines
         self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.mark = mark
         self.tail_size = min(TAIL, limit // 4)
@@ -87,7 +88,7 @@ class CappedFile:
         self.tail += record
         excess = len(self.tail) - self.tail_size
         if excess > 0:
-            self.tail = self.tail[self.tail.find(b"\n", excess - 1) + 1 or excess :]
+            self.tail = self.tail[self.tail.find(b"\n", excess - 1) + 1 if self.lines else excess :]
 
     def _write(self, piece: bytes) -> None:
         view = memoryview(piece)
@@ -119,8 +120,8 @@ class TextLog:
 
     MARK = b"\n[log limit reached: the rest is left out, except its end]\n"
 
-    def __init__(self, file: CappedFile, redactor: Redactor) -> None:
-        self.file = file
+    def __init__(self, path: str, limit: int, redactor: Redactor) -> None:
+        self.file = CappedFile(path, limit, self.MARK, lines=False)
         self.redactor = redactor
         self.held = b""
 
@@ -146,8 +147,8 @@ class FrameLog:
 
     MARK = b'{"_at":"<now>","_truncated":true}\n'
 
-    def __init__(self, file: CappedFile, redactor: Redactor) -> None:
-        self.file = file
+    def __init__(self, path: str, limit: int, redactor: Redactor) -> None:
+        self.file = CappedFile(path, limit, self.MARK, lines=True)
         self.redactor = redactor
         self.line = bytearray()
         self.long = ""
@@ -235,9 +236,9 @@ class Onward:
             self.open = False
             self.buffer.clear()
 
-    def finish(self) -> None:
+    def finish(self, patience_seconds: float) -> None:
         """Hand over what is left, for as long as somebody takes it."""
         poll = select.poll()
         poll.register(1, select.POLLOUT)
-        while self.buffer and poll.poll(ONWARD_SECONDS * 1000):
+        while self.buffer and poll.poll(patience_seconds * 1000):
             self.write()

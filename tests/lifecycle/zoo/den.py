@@ -7,13 +7,16 @@ import os
 import select
 import subprocess
 import sys
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.proc.contain import AgentInitSpec, Record, command, read_record, write_spec
 
+T = TypeVar("T")
 ZOO = Path(__file__).with_name("zoo.py")
 PYTHON = (sys.executable, "-I", "-S")
 
@@ -45,9 +48,11 @@ class Den:
         settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen([*command(), *arguments], env=self.environment(**(env or {})), **settings)
 
-    def run(self, *arguments: str, env: dict[str, str] | None = None, **options: Any) -> tuple[int, bytes, bytes]:
-        with self.start(*arguments, env=env, **options) as process:
-            out, err = process.communicate(timeout=60)
+    def run(self, *arguments: str, input: bytes | None = None, **options: Any) -> tuple[int, bytes, bytes]:  # noqa: A002
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        with self.start(*arguments, **options) as process:
+            out, err = process.communicate(input, timeout=60)
         return process.returncode, out, err
 
     def python(self, code: str, **options: Any) -> tuple[int, bytes, bytes]:
@@ -88,3 +93,12 @@ def wait_for_end(pid: int, seconds: float = 10.0) -> None:
         assert select.select([handle], [], [], seconds)[0], f"process {pid} still runs after {seconds} s"
     finally:
         os.close(handle)
+
+
+def wait_until(happened: Callable[[], T], seconds: float = 10.0) -> T:
+    """What `happened` returns as soon as it is true."""
+    give_up = time.monotonic() + seconds
+    while not (found := happened()):
+        assert time.monotonic() < give_up, f"did not happen within {seconds} s"
+        time.sleep(0.01)
+    return found

@@ -1,0 +1,77 @@
+"""What is written to disk does not depend on how the bytes arrived (contract 2)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.proc.contain import AGENT_INIT
+from harness.proc.output import FrameLog, Redactor, TextLog
+
+SECRETS = {"A_KEY": "abcabcabd", "B_TOKEN": 'quote"back\\slash', "C_SECRET": "short", "PLAIN": "not-a-secret"}
+PIECES = st.lists(
+    st.sampled_from([b'{"a":', b"1", b"}", b"\n", b"abcabcab", b"d", b"abc", b'quote"', b"back\\slash", b"{", b"\xff"]),
+    max_size=40,
+)
+
+
+def written(kind: type[FrameLog | TextLog], chunks: list[bytes], limit: int = 1 << 20) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "log")
+        log = kind(str(path), limit, Redactor(SECRETS))
+        for chunk in chunks:
+            log.feed(chunk)
+        log.close()
+        return re.sub(rb'("_at": ?)"[^"]*"', rb"\1T", path.read_bytes())
+
+
+@pytest.mark.parametrize("kind", [FrameLog, TextLog])
+@given(pieces=PIECES)
+def test_log_is_the_same_however_the_output_is_cut(kind, pieces):
+    assert written(kind, pieces) == written(kind, [b"".join(pieces)])
+
+
+@given(pieces=PIECES)
+def test_no_secret_reaches_a_log(pieces):
+    for kind in (FrameLog, TextLog):
+        assert b"abcabcabd" not in written(kind, pieces)
+
+
+@given(pieces=PIECES, limit=st.integers(100, 400))
+def test_frames_under_a_limit_are_whole_lines_within_it(pieces, limit):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "log")
+        log = FrameLog(str(path), limit, Redactor({}))
+        for piece in pieces:
+            log.feed(piece)
+        log.close()
+        raw = path.read_bytes()
+    assert len(raw) <= limit
+    assert all(re.fullmatch(rb'\{"_at": ?"[^"]+".*\}', line) for line in raw.splitlines())
+
+
+def test_only_long_values_of_secret_names_are_secrets():
+    redactor = Redactor(SECRETS)
+    said = b"short not-a-secret abcabcabd"
+    assert redactor.apply(said) == "short not-a-secret «redacted:A_KEY»".encode()
+
+
+def test_longer_secret_wins_over_one_it_contains():
+    redactor = Redactor({"A_KEY": "12345678", "B_KEY": "1234567890"})
+    assert redactor.apply(b"1234567890") == "«redacted:B_KEY»".encode()
+
+
+def test_agent_init_loads_nothing_but_python_and_its_own_three_files():
+    code = f"import runpy, sys; runpy.run_path({str(AGENT_INIT)!r}, run_name='look'); print(*sys.modules)"
+    argv = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(AGENT_INIT.parents[2])!r}); {code}"]
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    ours = {name for name in loaded if name.startswith("harness")}
+    assert ours == {"harness", "harness.proc", "harness.proc.output", "harness.proc.procfs"}
+    assert {name.partition(".")[0] for name in loaded} - {"harness", "__main__"} <= set(sys.stdlib_module_names)
