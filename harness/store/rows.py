@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness.model.journal import AttemptRow, Entry, Integration, Pause
@@ -41,11 +41,15 @@ _ATTEMPT_COLUMNS = tuple(
 )
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 def ms(at: datetime) -> int:
-    """Milliseconds UTC. Raises ValueError for a naive time: it would mean another moment on another machine."""
+    """Milliseconds UTC, never later than `at`. Raises ValueError for a time without a zone."""
     if at.tzinfo is None:
         raise ValueError(f"a time without a zone: {at.isoformat()}")
-    return round(at.timestamp() * 1000)
+    return (at - _EPOCH) // _MILLISECOND
 
 
 def ms_or_none(at: datetime | None) -> int | None:

@@ -1,0 +1,94 @@
+"""The documented files of sessions (contract 2): projections for people and scripts, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness import fs
+from harness.model.session import FINAL, SessionRow
+from harness.store.mirror import Absorbed, QueueMirror
+
+__all__ = ["Absorbed", "QueueMirror", "SessionFiles"]
+
+SESSION_SCHEMA = "loop.session/1"
+METRICS_SCHEMA = "loop.session-metrics/1"
+CONTEXT_SCHEMA = "loop.session-context/1"
+_SHARED = 0o644
+
+
+class SessionFiles:
+    """Files of sessions below a home. What lies in `state/` is private, what lies in `docs/` is for everybody."""
+
+    def __init__(self, home: Path) -> None:
+        self.current_path = home / "state" / "current-session.json"
+        self._sessions = home / "state" / "sessions"
+        self._docs = home / "docs" / "sessions"
+
+    def current(self, row: SessionRow) -> None:
+        """`state/current-session.json`: the newest session, with exactly the keys of contract 2."""
+        ended = row.status in FINAL
+        document = {
+            "session_id": row.id,
+            "claude_session_id": row.claude_session_id,
+            "pid": None if ended else row.pid,
+            "status": row.status.value,
+            "heartbeat": row.heartbeat,
+            "updated_at": row.updated_at,
+            "work_item": row.item,
+            "iteration": row.iteration,
+            "started_at": row.started_at,
+            "ended_at": row.ended_at,
+        }
+        fs.replace(self.current_path, _pretty(document))
+
+    def touch_current(self) -> None:
+        """The loop is alive, though nothing is new; nothing happens before the first session."""
+        try:
+            os.utime(self.current_path)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            raise fs.translate(exc, self.current_path) from exc
+
+    def state(self, row: SessionRow, **facts: Any) -> None:
+        """`session.json` and its copy in `docs/sessions`: the row, and facts it does not have."""
+        document: dict[str, Any] = {"schema": SESSION_SCHEMA, "session_id": row.id, "work_item": row.item}
+        document |= {each.name: getattr(row, each.name) for each in fields(row) if each.name not in {"id", "item"}}
+        if row.status in FINAL:
+            document["pid"] = None
+        text = _pretty(document | facts)
+        fs.replace(self._sessions / row.id / "session.json", text)
+        fs.replace(self._docs / f"{row.id}.json", text, mode=_SHARED)
+
+    def metrics(self, session: str, document: Mapping[str, Any]) -> Path:
+        """`metrics.json` (contract 6)."""
+        path = self._sessions / session / "metrics.json"
+        fs.replace(path, _pretty({"schema": METRICS_SCHEMA, **document}))
+        return path
+
+    def context(self, session: str, document: Mapping[str, Any]) -> Path:
+        """`-context.json`: what a next session needs to go on, as one line, on disk before this returns."""
+        path = self._docs / f"{session}-context.json"
+        line = json.dumps({"schema": CONTEXT_SCHEMA, **document}, ensure_ascii=False, default=_plain)
+        fs.replace(path, f"{line}\n", mode=_SHARED, durable=True)
+        return path
+
+
+def _pretty(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return str(value)
