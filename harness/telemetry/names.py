@@ -1,0 +1,107 @@
+"""Every event by name: how loud it is, and what a person reads. One line an event."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Level(StrEnum):
+    """The words of iteration.log (contract 2). SUCCESS belongs to one event alone: a session that counts (H35)."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    SUCCESS = "SUCCESS"
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`detail` events are shown when asked for: 1 with VERBOSE, 2 with DEBUG."""
+
+    level: Level
+    text: str
+    detail: int = 0
+
+
+def _info(text: str, detail: int = 0) -> Event:
+    return Event(Level.INFO if detail == 0 else Level.DEBUG, text, detail)
+
+
+def _warn(text: str) -> Event:
+    return Event(Level.WARN, text)
+
+
+def _error(text: str) -> Event:
+    return Event(Level.ERROR, text)
+
+
+EVENTS: Mapping[str, Event] = MappingProxyType(
+    {
+        "run.begun": _info("Loop started"),
+        "run.ended": _info("Loop ended"),
+        "loop.idle": _info("Nothing to do; waiting for work"),
+        "loop.paused": _warn("Loop paused"),
+        "loop.stopping": _info("Loop stopping"),
+        "pause.opened": _warn("Pause begins"),
+        "pause.changed": _warn("Pause goes on"),
+        "pause.closed": _info("Pause ended"),
+        "interrupt.raised": _warn("Interrupt raised; the loop pauses"),
+        "interrupt.item": _warn("Item needs a person"),
+        "decision.asked": _warn("A person is asked"),
+        "item.added": _info("Item added"),
+        "item.updated": _info("Item changed"),
+        "item.moved": _info("Item moved", 1),
+        "item.leased": _info("Item leased"),
+        "item.rescued": _warn("Item rescued from a loop that ended"),
+        "item.verified": _info("Item verified"),
+        "item.claimed": _info("Item claimed"),
+        "attempt.phase": _info("Attempt goes on", 1),
+        "attempt.failed": _error("Session failed"),
+        "attempt.deferred": _warn("Session failed; nothing counted, tried again later"),
+        "attempt.interrupted": _warn("Session interrupted"),
+        "attempt.asked": _warn("Session waits for a person"),
+        "session.opened": _info("Session started"),
+        "session.updated": _info("Session state", 2),
+        "session.ended": _info("Session ended"),
+        "session.succeeded": Event(Level.SUCCESS, "Session completed successfully"),
+        "session.stopping": _info("Session is being stopped"),
+        "session.stalled": _warn("Session stalled; it is being stopped"),
+        "session.overrun": _warn("Session is being stopped"),
+        "session.saved": _info("Uncommitted work saved", 1),
+        "session.unsaved": _error("Uncommitted work could not be saved"),
+        "session.progress": _info("Progress", 1),
+        "session.claimed": _info("Agent reports the end of its work", 1),
+        "session.asked": _info("Agent asks", 1),
+        "integration.intended": _info("Integration begins", 1),
+        "integration.applied": _info("Integrated"),
+        "integration.taken": _info("Integrated after waiting"),
+        "integration.held": _warn("Integration waits"),
+        "integration.waits": _info("Integration still waits", 1),
+        "integration.aborted": _warn("Integration given up"),
+        "library.warning": _warn("Library warning"),
+        "library.error": _error("Library error"),
+    }
+)
+
+_COMPONENTS: Mapping[str, str] = MappingProxyType(
+    {"run": "loop", "pause": "loop", "interrupt": "loop", "item": "queue", "decision": "queue", "attempt": "worker"}
+    | {"integration": "integrator", "library": "libraries"}
+)
+_WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+def known(kind: str) -> Event:
+    """The event of that name; an unlisted one reads as its name does."""
+    return EVENTS.get(kind) or _info(kind.replace(".", " ").replace("_", " "))
+
+
+def component(kind: str) -> str:
+    """Whose log keeps events of this name: state/logs/<component>.log."""
+    noun = kind.partition(".")[0]
+    found = _COMPONENTS.get(noun, noun)
+    return found if _WORD.fullmatch(found) else "loop"
