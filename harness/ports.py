@@ -78,6 +78,31 @@ class Agent(Protocol):
         ...
 
 
+class Containment(Protocol):
+    """agent-init as an adapter needs it: how to start one for a brief, who it is, and its end (architecture 2)."""
+
+    @property
+    def launcher(self) -> Path:
+        """The program to start in place of the agent's own; its arguments are the agent's."""
+        ...
+
+    def arm(self, brief: Brief, program: Path) -> Mapping[str, str]:
+        """Write the session's spec for `program`; the variables agent-init needs. Raises HarnessError."""
+        ...
+
+    def pid(self, brief: Brief) -> int | None:
+        """agent-init's pid while it lives and has said so."""
+        ...
+
+    async def end(self, brief: Brief, *, term_seconds: float) -> None:
+        """TERM, then KILL of the whole tree; nothing to do for one that has ended. Returns when nobody lives."""
+        ...
+
+    def exit_code(self, brief: Brief) -> int | None:
+        """agent-init's record of the end (128 + n for signal n); None if it never started or was killed itself."""
+        ...
+
+
 # --- git --------------------------------------------------------------------------------------------------------------
 
 
