@@ -210,7 +210,7 @@ class AgentInit:
             os.setsid()
             if self.exact and (not prctl(SET_PDEATHSIG, signal.SIGKILL) or os.getppid() != self.facts["pid"]):
                 os._exit(137)
-            for signum in (signal.SIGPIPE, signal.SIGXFSZ):
+            for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGQUIT):
                 signal.signal(signum, signal.SIG_DFL)
             self._limit()
             os.dup2(out, 1)

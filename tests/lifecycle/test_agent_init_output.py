@@ -209,9 +209,9 @@ def test_program_that_cannot_be_started_is_named(den, program, status):
 
 def test_interrupt_and_hangup_are_passed_on(den):
     code = (
-        "import signal, sys\n"
-        "for s in (signal.SIGINT, signal.SIGHUP): signal.signal(s, lambda n, f: (print(n, flush=True)))\n"
-        "print('{}', flush=True)\nsys.stdin.read()"
+        "import os, signal, sys\n"
+        "for s in (signal.SIGINT, signal.SIGHUP): signal.signal(s, lambda n, f: os.write(1, b'%d\\n' % n))\n"
+        "os.write(1, b'{}\\n')\nsys.stdin.read()"
     )
     process = den.start("-c", code, stdin=subprocess.PIPE)
     process.stdout.readline()
@@ -226,6 +226,11 @@ def test_limits_reach_the_agent(den):
     den.prepare(limits=InitLimits(nofile=123, core=0, nice=5))
     code = "import os, resource as r; print(r.getrlimit(r.RLIMIT_NOFILE)[0], r.getrlimit(r.RLIMIT_CORE)[0], os.nice(0))"
     assert den.python(code)[1] == b"123 0 %d\n" % (os.nice(0) + 5)
+
+
+def test_agent_starts_with_no_signal_ignored(den):
+    den.prepare(argv0="grep")
+    assert den.run("SigIgn", "/proc/self/status")[1].split() == [b"SigIgn:", b"0" * 16]
 
 
 def test_agent_sees_its_session_but_not_the_spec(den):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -66,6 +67,11 @@ def test_only_long_values_of_secret_names_are_secrets():
 def test_longer_secret_wins_over_one_it_contains():
     redactor = Redactor({"A_KEY": "12345678", "B_KEY": "1234567890"})
     assert redactor.apply(b"1234567890") == "«redacted:B_KEY»".encode()
+
+
+@pytest.mark.parametrize("line", [b'{"a":' + b"[" * 60_000 + b"}", b'{"a":' + b"1" * 5000 + b"}"])
+def test_line_that_the_parser_cannot_take_is_kept_raw(line):
+    assert json.loads(written(FrameLog, [line]).replace(b"T", b'""', 1)) == {"_at": "", "_raw": line.decode()}
 
 
 def test_agent_init_loads_nothing_but_python_and_its_own_three_files():
