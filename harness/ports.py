@@ -244,6 +244,39 @@ class GateCase:
     document: Path | None = None
 
 
+class Ended(Protocol):
+    """How a contained command ended; `code` 126 or 127 = it could not be started; `tail` the end of its output."""
+
+    @property
+    def code(self) -> int: ...
+    @property
+    def timed_out(self) -> bool: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def tail(self) -> str: ...
+
+
+class Runner(Protocol):
+    """Runs a command behind agent-init and returns when it and everything it started have ended (architecture 6)."""
+
+    async def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        log: Path,
+        session: str,
+        folder: Path,
+        timeout_seconds: float,
+    ) -> Ended:
+        """`env` is the whole environment, `session` this run's own mark, `folder` for spec, record and lock.
+        Raises HarnessError.
+        """
+        ...
+
+
 class Gate(Protocol):
     name: str
     kinds: tuple[str, ...]

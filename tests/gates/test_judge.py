@@ -1,0 +1,129 @@
+"""Architecture 5 and 6: verdicts become one judgement; red on the base too is not the agent's."""
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.gates.judge import judge_all
+from harness.model.errors import DiskFull
+from harness.model.outcome import Verdict
+from harness.model.work import WorkItem
+from harness.ports import GateCase
+
+
+class Scripted:
+    """A gate that says of each commit what it was told to say."""
+
+    kinds = ()
+
+    def __init__(self, name, **says):
+        self.name = name
+        self.says = says
+        self.asked = []
+
+    async def judge(self, case):
+        self.asked.append(case.commit)
+        word = self.says[case.commit]
+        if isinstance(word, Exception):
+            raise word
+        return Verdict(self.name, word, 0.5, str(case.log), f"{self.name} is {word}", case.commit)
+
+
+class Benches:
+    def __init__(self):
+        self.open = 0
+        self.opened = 0
+
+    @asynccontextmanager
+    async def __call__(self, gate):
+        self.open, self.opened = self.open + 1, self.opened + 1
+        try:
+            yield case("base", gate)
+        finally:
+            self.open -= 1
+
+
+def case(commit, gate):
+    return GateCase(
+        WorkItem("a", "t"), Path("/bench"), commit, {}, Path(f"/logs/{gate.name}-{commit}.log"), Path("/scratch")
+    )
+
+
+def head(gate):
+    return case("head", gate)
+
+
+async def test_all_green_needs_no_base():
+    gates, benches = [Scripted("tests", head="passed"), Scripted("lint", head="passed")], Benches()
+    judged = await judge_all(gates, head, benches)
+    assert (judged.ending, [v.verdict for v in judged.verdicts], benches.opened) == (None, ["passed", "passed"], 0)
+
+
+@pytest.mark.parametrize(
+    ("on_head", "on_base", "base_is_red", "ending", "verdict"),
+    [
+        ("failed", "passed", False, "gate_failed", "failed"),
+        ("failed", "failed", False, "base_red", "failed"),
+        ("failed", "broken", False, "base_red", "failed"),
+        ("failed", "failed", True, "gate_failed", "failed"),
+        ("broken", "broken", False, "gate_broken", "broken"),
+        ("broken", "broken", True, "gate_broken", "broken"),
+        ("broken", "passed", False, "gate_failed", "failed"),
+        ("broken", "failed", False, "base_red", "failed"),
+        ("broken", "failed", True, "gate_failed", "failed"),
+    ],
+)
+async def test_the_base_tells_whose_fault_it_is(on_head, on_base, base_is_red, ending, verdict):
+    benches = Benches()
+    gates = [Scripted("lint", head="passed", base="passed"), Scripted("tests", head=on_head, base=on_base)]
+    judged = await judge_all(gates, head, benches, base_is_red=base_is_red)
+    assert (judged.ending, judged.verdicts[1].verdict, benches.open) == (ending, verdict, 0)
+    assert "gate tests" in judged.evidence
+    assert "/logs/tests-head.log" in judged.evidence
+
+
+async def test_a_bug_fix_does_not_pay_for_a_run_on_its_red_base():
+    benches = Benches()
+    await judge_all([Scripted("tests", head="failed")], head, benches, base_is_red=True)
+    assert benches.opened == 0
+
+
+async def test_every_gate_runs_so_that_the_agent_sees_all():
+    gates = [
+        Scripted("one", head="failed", base="passed"),
+        Scripted("two", head="failed", base="passed"),
+        Scripted("three", head="passed"),
+    ]
+    judged = await judge_all(gates, head, Benches())
+    assert [v.verdict for v in judged.verdicts] == ["failed", "failed", "passed"]
+    assert [gate.asked for gate in gates] == [["head", "base"], ["head"], ["head"]]
+
+
+async def test_what_is_the_agents_outweighs_what_is_not():
+    gates = [
+        Scripted("red", head="failed", base="failed"),
+        Scripted("gone", head="broken", base="broken"),
+        Scripted("own", head="failed", base="passed"),
+    ]
+    judged = await judge_all(gates, head, Benches())
+    assert judged.ending == "gate_failed"
+    assert "own is failed" in judged.evidence
+    assert "red is failed" not in judged.evidence
+
+
+async def test_a_broken_gate_outweighs_a_red_base():
+    gates = [Scripted("red", head="failed", base="failed"), Scripted("gone", head="broken", base="broken")]
+    assert (await judge_all(gates, head, Benches())).ending == "gate_broken"
+
+
+@pytest.mark.parametrize(("word", "ending"), [("failed", "gate_failed"), ("broken", "gate_broken"), ("passed", None)])
+async def test_a_document_is_judged_once(word, ending):
+    gate = Scripted("sections", head=word)
+    assert (await judge_all([gate], head, None)).ending == ending
+    assert gate.asked == ["head"]
+
+
+async def test_a_full_disk_is_no_verdict():
+    with pytest.raises(DiskFull):
+        await judge_all([Scripted("tests", head=DiskFull("no space"))], head, Benches())
