@@ -99,7 +99,7 @@ class LoopDesk:
         return Reply(accepted=added[0].applied, text=f"{added[0].id}: {added[0].detail}")
 
     def _proposal(self, item: Mapping[str, Any]) -> WorkItem:
-        parsed = parse_item({**item, "rig": item.get("rig") or self._lease.item.repo}, repositories=None)
+        parsed = parse_item({**item, "rig": item.get("rig") or self._lease.item.repo}, now=self._clock.now())
         return replace(parsed, source=f"session:{self._session}")
 
     async def _note(self, kind: str, **data: Any) -> None:

@@ -87,10 +87,12 @@ class Integrator:
     async def resume(self, lease: Lease, plan: Plan, goes_on: Continuation) -> Outcome:
         """Go on from a seal that an earlier loop did not get to prove or integrate (architecture 6)."""
         rows = await self._tools.books(lambda s: s.integrations(item=lease.item.id))
-        for row in rows:
-            if row.state == "intended" and row.merged and await self._is_in(plan, row.merged):
-                await self._tools.books(lambda s, row=row: s.resolve(row.id, "applied", self._tools.clock.now()))
+        intended = [row for row in rows if row.state == "intended" and row.merged]
+        for row in intended:
+            if await self._is_in(plan, row.merged or ""):
+                await self._resolve(row, "applied")
                 return Verified(row.merged, await self._earlier_verdicts(lease.item.id))
+            await self._resolve(row, "aborted", reason="cut off before the branch moved")
         seal = Seal(goes_on.seal or "", goes_on.base or "", (), ())
         folder = self._tools.home.session(goes_on.session or f"seal-{lease.item.id}")
         return await self.land(lease, plan, seal, folder)
@@ -150,12 +152,12 @@ class Integrator:
         try:
             await self._tools.merger.advance(plan.repo, plan.branch, merged, tip)
         except NotFastForward as exc:
-            state = "held" if exc.paths else "aborted"
-            reason, paths = exc.message, exc.paths
-            return await self._tools.books(
-                lambda s: s.resolve(row.id, state, self._tools.clock.now(), reason=reason, paths=paths)
-            )
-        return await self._tools.books(lambda s: s.resolve(row.id, "applied", self._tools.clock.now()))
+            return await self._resolve(row, "held" if exc.paths else "aborted", reason=exc.message, paths=exc.paths)
+        return await self._resolve(row, "applied")
+
+    async def _resolve(self, row: Integration, state: str, **facts: object) -> Integration:
+        now = self._tools.clock.now()
+        return await self._tools.books(lambda s: s.resolve(row.id, state, now, **facts))
 
     async def apply(self, item_id: str) -> Applied:
         """`merge apply`: take kept work to the branch, by a person's or the minute's will, without a session.

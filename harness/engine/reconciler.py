@@ -48,8 +48,11 @@ class Reconciler:
         for orphan in orphans:
             await self._settle(orphan)
         for owner in dead:
-            await self.books(lambda s, owner=owner: s.forget(owner, self.clock.now()))
+            await self._forget(owner)
         return len(orphans)
+
+    async def _forget(self, owner: str) -> None:
+        await self.books(lambda s: s.forget(owner, self.clock.now()))
 
     async def _settle(self, orphan: Orphan) -> None:
         session = orphan.session

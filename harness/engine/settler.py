@@ -49,8 +49,8 @@ class Settler:
         """A failure that is not the item's stops what shares its cause; an outcome that went well ends such a pause."""
         now = self.clock.now()
         if isinstance(outcome, Verified | Claimed | Asked):
-            for scope in ("loop", "credential", f"repo:{item.repo}", f"kind:{item.kind}"):
-                await self.books(lambda s, scope=scope: s.close_pause(scope, "ending", "a session went well", now))
+            scopes = ("loop", "credential", f"repo:{item.repo}", f"kind:{item.kind}")
+            await self.books(lambda s: [s.close_pause(p, "ending", "a session went well", now) for p in scopes])
             return
         if not isinstance(outcome, Failed) or disposition.pause is None:
             return

@@ -42,7 +42,6 @@ class WorkerTools:
     state: LoopState
     rules: LeaseRules
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
-    pressure: Callable[[], str | None]
 
 
 class Worker:
@@ -76,12 +75,13 @@ class Worker:
     async def _step(self, ticket: int) -> bool:
         """One look at the queue; False when the course is at an end."""
         state = self._tools.state
-        if state.pause is not None:
+        state.pauses = tuple(await self._tools.books(lambda s: s.pauses()))
+        if self._held_up():
             await self._say_pause()
-            if not self._course.waits:
-                return bool(self._attempts) and await self._wait(ticket, RESCAN_SECONDS)
-            return await self._wait(ticket, RESCAN_SECONDS)
-        if self._free > 0 and self._may_begin() and self._tools.pressure() is None:
+            if not self._course.waits and not self._attempts:
+                return False
+            return await self._wait(ticket, await self._until_something())
+        if self._free > 0 and self._may_begin():
             rest = self._rested_at - self._tools.clock.monotonic()
             if rest > 0:
                 return await self._wait(ticket, rest)
@@ -93,6 +93,11 @@ class Worker:
         if not self._attempts and not self._may_begin():
             return False
         return await self._wait(ticket, RESCAN_SECONDS)
+
+    def _held_up(self) -> bool:
+        """Paused as a whole; a pause whose time has come lets one lease try (the store decides which)."""
+        pause = self._tools.state.pause
+        return pause is not None and (pause.until is None or pause.until > self._tools.clock.now())
 
     def _may_begin(self) -> bool:
         """Whether another iteration is allowed; resuming an interrupted item is the same iteration."""
@@ -224,7 +229,7 @@ class Worker:
         pause = self._tools.state.pause
         if pause is not None and self._said_pause != pause.id:
             self._said_pause = pause.id
-            await self._note("loop.paused", reason=pause.reason, kind=pause.kind)
+            await self._note("loop.paused", reason=pause.reason, source=pause.source)
 
     async def _note(self, kind: str, **data: object) -> None:
         entry = Entry(self._tools.clock.now(), kind, self._tools.state.actor, None, None, data)

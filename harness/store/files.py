@@ -79,6 +79,14 @@ class SessionFiles:
         fs.replace(path, f"{line}\n", mode=_SHARED, durable=True)
         return path
 
+    def read_context(self, session: str) -> Mapping[str, Any] | None:
+        """What `context` wrote, None if there is nothing that can be read."""
+        try:
+            document = json.loads((self._docs / f"{session}-context.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
+
 
 def _pretty(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n"

@@ -1,0 +1,57 @@
+"""The agents of the configuration, each made by its own class with its own options checked (architecture 7.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.agents.claude.hooks import Judge
+from harness.agents.claude.options import ClaudeOptions
+from harness.app.containment import AgentInitContainment
+from harness.config.load import Loaded
+from harness.model.errors import ConfigError
+from harness.model.home import Home
+from harness.model.policy import Policy
+from harness.model.session import Brief
+from harness.ports import Agent
+from harness.registry import find
+
+
+def make_agents(loaded: Loaded, home: Home, environ: Mapping[str, str], run: str) -> Mapping[str, Agent]:
+    """Every configured agent by name. `environ` is what agents may see. Raises ConfigError for an unknown type."""
+    return {name: _make(name, section, loaded, home, environ, run) for name, section in loaded.config.agents.items()}
+
+
+def _make(name: str, section: Any, loaded: Loaded, home: Home, environ: Mapping[str, str], run: str) -> Agent:
+    kind = find("agents", section.type)
+    if section.type == "claude":
+        folder = home.run_folder(run)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        agent: Agent = kind(
+            ClaudeOptions.model_validate(section.model_dump()),
+            policy=_judges(loaded),
+            containment=AgentInitContainment(folder),
+            environ=environ,
+            config=home.claude,
+            name=name,
+        )
+        return agent
+    options = dict(section.options)
+    try:
+        made: Agent = kind(**options)
+    except (TypeError, ValueError, ValidationError) as exc:
+        raise ConfigError(f"agents.{name}: {exc}", hint="./loop config schema") from exc
+    return made
+
+
+def _judges(loaded: Loaded) -> Any:
+    rules = tuple(rule.rule() for rule in loaded.config.policy)
+
+    def judge(brief: Brief) -> Judge:
+        writable = (brief.paths.workspace, brief.paths.tmp, brief.paths.home)
+        return Policy(rules, tuple(str(Path(path).resolve()) for path in writable)).judge
+
+    return judge

@@ -1,0 +1,139 @@
+"""Puts the loop together: concrete classes for every port, and the engine on top."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.app.agents import make_agents
+from harness.app.composing import TemplateComposer
+from harness.app.environments import Environments
+from harness.app.measuring import LogMeter
+from harness.app.planner import ConfigPlanner
+from harness.app.processes import LockedProcesses
+from harness.app.proving import GateProver
+from harness.app.queue_file import EngineMirror
+from harness.clock import SystemClock
+from harness.config.load import Loaded
+from harness.engine.attempt import Attempt, AttemptTools
+from harness.engine.bell import Bell, Sentry
+from harness.engine.integrator import Integrator, IntegratorTools
+from harness.engine.interrupts import Interrupts, InterruptWatch
+from harness.engine.reconciler import Reconciler
+from harness.engine.session import SessionTools
+from harness.engine.settler import Settler
+from harness.engine.state import LoopState
+from harness.engine.supervisor import Component
+from harness.engine.surroundings import DiskWatch, Intake, Pulse
+from harness.engine.worker import Course, Worker, WorkerTools
+from harness.git.merge import GitMerger
+from harness.git.workspace import GitWorkspaces
+from harness.model.environment import agents_share
+from harness.model.home import Home
+from harness.model.work import Lease
+from harness.ports import Agent, Journalist, LeaseRules
+from harness.proc.resources import disk
+from harness.prompting.render import TemplatePrompts
+from harness.store.files import SessionFiles
+from harness.store.sqlite import SqliteStore
+from harness.store.thread import StoreThread
+
+SHIPPED_PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
+GATE_FILE = "gate.lock"
+
+
+@dataclass(slots=True)
+class Parts:
+    """A loop, put together and not yet started."""
+
+    home: Home
+    loaded: Loaded
+    state: LoopState
+    clock: SystemClock
+    books: StoreThread
+    agents: Mapping[str, Agent]
+    prompts: TemplatePrompts
+    planner: ConfigPlanner
+    composer: TemplateComposer
+    integrator: Integrator
+    reconciler: Reconciler
+    interrupt_watch: InterruptWatch
+    intake: Intake
+    others: tuple[Component, ...]
+    attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
+
+    def worker(self, course: Course) -> Worker:
+        lanes = {name: lane.running for name, lane in self.loaded.config.lanes.items()}
+        rules = LeaseRules(self.state.actor, lanes, self.default_repository)
+        return Worker(WorkerTools(self.books, self.clock, self.state, rules, self.attempt), course)
+
+    @property
+    def default_repository(self) -> str | None:
+        known = self.loaded.config.repositories
+        return self.loaded.default_repository or (known[0].name if known else None)
+
+
+def open_store(home: Home) -> SqliteStore:
+    """The store for writing; made and migrated if need be."""
+    home.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SqliteStore(home.database, gate=home.state / GATE_FILE)
+
+
+def prompts_of(home: Home) -> TemplatePrompts:
+    """The home's own templates first, then the shipped ones."""
+    return TemplatePrompts([home.prompts, SHIPPED_PROMPTS])
+
+
+def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *, run: str | None = None) -> Parts:
+    """Every part of a loop on `loaded.home`. Opens the store; starts nothing.
+
+    `environ` is the caller's environment as it was before it was reduced. Raises ConfigError, StoreError.
+    """
+    home = Home(loaded.home)
+    clock = SystemClock()
+    state = LoopState(Bell(), run or secrets.token_hex(4), f"loop-{os.getpid()}-{secrets.token_hex(3)}", loaded.actor)
+    books = StoreThread(open_store(home), lambda entries: [journalist.entry(e) for e in entries] and None)
+    extra = loaded.environment()
+    agents = make_agents(loaded, home, agents_share(environ, extra), state.run)
+    planner = ConfigPlanner(loaded, agents)
+    workspaces = GitWorkspaces(home.worktrees, state=home.state)
+    merger = GitMerger(home.benches, state=home.state)
+    environments = Environments(home, state.run, environ, extra)
+    meter = LogMeter(home)
+    records = SessionFiles(home.root)
+    prompts = prompts_of(home)
+    composer = TemplateComposer(loaded, prompts)
+    switches = loaded.config.harness.interrupts.model_dump()
+    most = loaded.config.harness.max_consecutive_failures
+    interrupts = Interrupts(books, clock, state, home, switches, most)
+    settler = Settler(books, clock, state, records, interrupts, random.random)
+    prover = GateProver(loaded, environments, merger, home)
+    integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))
+    sessions = SessionTools(books, clock, state, workspaces, records, meter)
+    tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
+    reconciler = Reconciler(books, clock, state, LockedProcesses(home), workspaces, planner, settler, meter)
+    watch = InterruptWatch(books, clock, state, home, loaded.config.harness.interrupt_check_interval)
+    intake = Intake(books, clock, state, EngineMirror(home, loaded, clock))
+    wal = home.database.with_name(home.database.name + "-wal")
+    others = (
+        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file]),
+        watch,
+        reconciler,
+        integrator,
+        intake,
+        DiskWatch(books, clock, state, lambda: _free(home)),
+        Pulse(clock, records.touch_current),
+    )
+    return Parts(
+        home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, watch, intake,
+        others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
+    )  # fmt: skip
+
+
+def _free(home: Home) -> tuple[int, int]:
+    found = disk(home.state)
+    return found.total, found.free

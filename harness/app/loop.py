@@ -1,0 +1,162 @@
+"""One start-to-stop of the loop: locks, signals, components, exit code (contract 4 and 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from harness import __version__, fs
+from harness.app.build import Parts, build
+from harness.app.preflight import check_start
+from harness.config.load import Loaded
+from harness.engine.supervisor import Supervisor
+from harness.engine.worker import Course
+from harness.model.environment import agents_share
+from harness.model.errors import Busy, HarnessError
+from harness.model.home import Home
+from harness.ports import Journalist
+from harness.proc.contain import become_subreaper
+from harness.proc.identity import boot_id, identify
+from harness.proc.lock import FileLock, holder
+
+GOOD = ("verified", "claimed")
+PAUSED, UNAUTHENTICATED = 5, 77
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a loop ended: exit code, outcomes by word, iterations."""
+
+    status: int
+    outcomes: Mapping[str, int]
+    iterations: int
+    reason: str
+
+
+@contextmanager
+def alone(home: Home) -> Iterator[None]:
+    """Only one loop a state folder (H19). Raises Busy naming the first one's pid."""
+    home.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(home.lock)
+    if not lock.acquire(f"pid {os.getpid()}"):
+        raise Busy(
+            f"another loop runs on {home.state} ({holder(home.lock) or 'pid unknown'})",
+            hint="./loop status, ./loop stop",
+        )
+    try:
+        fs.replace(home.pid_file, f"{os.getpid()}\n", mode=0o644)
+        yield
+    finally:
+        home.pid_file.unlink(missing_ok=True)
+        lock.release()
+
+
+def reduce_environment(loaded: Loaded, environ: Mapping[str, str]) -> None:
+    """Leave of our own environment only what agents may see: the SDK cannot un-set variables (architecture 2)."""
+    keep = agents_share(environ, loaded.environment())
+    for name in set(os.environ) - set(keep) - {"HOME", "TMPDIR"}:
+        del os.environ[name]
+
+
+def run_loop(loaded: Loaded, course: Course, journalist: Journalist) -> Ended:
+    """Run until the course is at an end or a signal says so. Raises HarnessError for what forbids the start."""
+    environ = dict(os.environ)
+    home = Home(loaded.home)
+    with alone(home):
+        reduce_environment(loaded, environ)
+        become_subreaper()
+        return asyncio.run(_run(loaded, course, journalist, environ))
+
+
+async def _run(loaded: Loaded, course: Course, journalist: Journalist, environ: Mapping[str, str]) -> Ended:
+    parts = build(loaded, journalist, environ)
+    try:
+        for finding in check_start(loaded, parts.agents, parts.prompts):
+            journalist.line("WARN", "preflight", check=finding.check, found=finding.found, mend=finding.mend)
+        return await _started(parts, course, journalist)
+    finally:
+        await parts.books.close()
+
+
+async def _started(parts: Parts, course: Course, journalist: Journalist) -> Ended:
+    state, clock = parts.state, parts.clock
+    me = identify(os.getpid())
+    assert me is not None
+    lock = FileLock(parts.home.owners / f"{state.owner}.lock")
+    lock.acquire(f"pid {os.getpid()}")
+    with _signals(parts, journalist):
+        try:
+            await parts.books(
+                lambda s: s.register(
+                    state.owner, pid=me.pid, boot=boot_id(), start=me.start, kind="loop", now=clock.now()
+                )
+            )
+            await parts.books(lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now()))
+            await parts.reconciler.tick()
+            await parts.interrupt_watch.tick()
+            await parts.intake.tick()
+            supervisor = Supervisor(clock, lambda name, exc: _failed(journalist, name, exc), state.stop)
+            await supervisor.run(parts.worker(course), parts.others)
+            await parts.intake.tick()
+        finally:
+            await _goodbye(parts)
+            lock.release()
+            lock.path.unlink(missing_ok=True)
+    return _ended(parts, course)
+
+
+async def _goodbye(parts: Parts) -> None:
+    state, now = parts.state, parts.clock.now()
+    reason = state.stopping or "the course is at its end"
+    await parts.books(lambda s: s.end_run(state.run, reason=reason, iterations=state.iterations, now=now))
+    try:
+        await parts.books(lambda s: s.forget(state.owner, now))
+    except HarnessError:
+        # Something is still leased: the next start finds the free lock and settles it.
+        return
+
+
+def _ended(parts: Parts, course: Course) -> Ended:
+    state = parts.state
+    counts = state.counts()
+    status = 0
+    if not course.waits and not state.stopping:
+        if any(count for word, count in counts.items() if word not in GOOD):
+            status = 1
+        if (pause := next(iter(state.pauses), None)) is not None:
+            status = UNAUTHENTICATED if pause.reason.startswith(("auth", "billing")) else PAUSED
+    return Ended(status, counts, state.iterations, state.stopping or "")
+
+
+@contextmanager
+def _signals(parts: Parts, journalist: Journalist) -> Iterator[None]:
+    """TERM and the first INT wind up; a second INT ends the sessions at once; HUP reads the configuration again."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        parts.state.stop("INT", now=parts.state.stopping is not None)
+
+    def hangup() -> None:
+        journalist.line("INFO", "signal.hup", note="ignored: reload is not built in this version")
+
+    handlers = {
+        signal.SIGTERM: lambda: parts.state.stop("TERM"),
+        signal.SIGINT: interrupted,
+        signal.SIGHUP: hangup,
+    }
+    for signum, handler in handlers.items():
+        loop.add_signal_handler(signum, handler)
+    try:
+        yield
+    finally:
+        for signum in handlers:
+            loop.remove_signal_handler(signum)
+
+
+def _failed(journalist: Journalist, name: str, exc: BaseException) -> None:
+    reason = exc.message if isinstance(exc, HarnessError) else repr(exc)
+    journalist.line("ERROR", "component.failed", component=name, reason=reason)

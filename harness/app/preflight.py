@@ -1,0 +1,39 @@
+"""What must hold before a loop may start, each with its exit code (contract 4, H1, H11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.config.load import Loaded
+from harness.model.errors import AuthError, ConfigError, HarnessError, ToolMissing
+from harness.ports import Agent, Finding, Prompts
+
+_BY_ENDING: Mapping[str, type[HarnessError]] = {
+    "cli_missing": ToolMissing,
+    "auth": AuthError,
+    "sandbox_missing": ConfigError,
+}
+
+
+def check_start(loaded: Loaded, agents: Mapping[str, Agent], prompts: Prompts) -> Sequence[Finding]:
+    """Warnings worth saying. Raises ConfigError, ToolMissing or AuthError for what no session could survive."""
+    config = loaded.config
+    if not config.repositories:
+        raise ConfigError("config.yaml names no repository", hint="./loop init --repo PATH --test CMD")
+    if config.isolation.required and config.isolation.level != "none":
+        raise ConfigError(
+            f"isolation {config.isolation.level!r} is required, but this version reaches only 'none'",
+            hint="set isolation.required: false, or isolation.level: none, and run the loop in a container or VM",
+        )
+    prompts.check(sorted({kind.template for kind in config.kinds.values()} | {"continue", "retry", "conflict"}))
+    findings = [finding for agent in agents.values() for finding in agent.doctor()]
+    for finding in findings:
+        if finding.level == "fail":
+            raise _error(finding)
+    return [f for f in findings if f.level == "warn"]
+
+
+def _error(finding: Finding) -> HarnessError:
+    kind = _BY_ENDING.get(finding.ending or "", ConfigError)
+    expected = f" (expected {finding.expected})" if finding.expected else ""
+    return kind(f"{finding.check}: {finding.found}{expected}", hint=finding.mend)

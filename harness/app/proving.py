@@ -1,0 +1,81 @@
+"""Proof: the gates of an item's kind, in benches of our own, with nothing of the model's in their environment."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.app.environments import Environments
+from harness.config.load import Loaded
+from harness.engine.plan import Judgement, Proof
+from harness.gates.judge import judge_all
+from harness.model.errors import ConfigError
+from harness.model.home import Home
+from harness.ports import Gate, GateCase, Merger
+from harness.proc.run import run_contained
+from harness.registry import find
+
+RED_BY_NATURE = "fix-bug"
+
+
+@dataclass(slots=True)
+class GateProver:
+    """Implements engine.plan.Prover."""
+
+    loaded: Loaded
+    environments: Environments
+    merger: Merger
+    home: Home
+
+    async def prove(self, proof: Proof) -> Judgement:
+        gates = self._gates(proof)
+        async with self.merger.bench(proof.plan.repo, proof.commit) as folder:
+            judged = await judge_all(
+                gates,
+                lambda gate: self._case(proof, gate, folder, proof.commit, ""),
+                None if proof.document else lambda gate: self._on_base(proof, gate),
+                base_is_red=self.loaded.config.kind(proof.item.kind).template == RED_BY_NATURE,
+            )
+        return Judgement(judged.verdicts, judged.ending, judged.evidence)
+
+    @asynccontextmanager
+    async def _on_base(self, proof: Proof, gate: Gate) -> AsyncIterator[GateCase]:
+        async with self.merger.bench(proof.plan.repo, proof.base) as folder:
+            yield self._case(proof, gate, folder, proof.base, ".base")
+
+    def _case(self, proof: Proof, gate: Gate, folder: Path, commit: str, suffix: str) -> GateCase:
+        scratch = self.home.run_folder(self.environments.run) / "gates" / secrets.token_hex(6)
+        return GateCase(
+            item=proof.item,
+            folder=folder,
+            commit=commit,
+            environment=self.environments.gate(f"gate-{proof.item.id}-{gate.name}-{secrets.token_hex(4)}"),
+            log=proof.folder / "gates" / f"{gate.name}{suffix}.log",
+            scratch=scratch,
+            document=proof.document,
+        )
+
+    def _gates(self, proof: Proof) -> Sequence[Gate]:
+        section = self.loaded.config.repository(proof.plan.repo.name)
+        return [make_gate(gate) for gate in (section.gates if section else ()) if gate.name in proof.plan.gates]
+
+
+def make_gate(section: Any) -> Gate:
+    """One gate from its block of the configuration. Raises ConfigError for a type or an option nobody knows."""
+    kind = find("gates", section.type)
+    if section.type == "command":
+        made: Gate = kind(
+            section.name, section.run, run_contained, timeout_seconds=section.timeout_seconds, kinds=section.kinds
+        )
+        return made
+    try:
+        other: Gate = kind(section.name, run_contained, kinds=section.kinds, **section.options)
+    except (TypeError, ValueError, ValidationError) as exc:
+        raise ConfigError(f"gate {section.name}: {exc}", hint="./loop config schema") from exc
+    return other
