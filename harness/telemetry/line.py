@@ -36,7 +36,9 @@ def line(record: Record, *, colour: bool = False) -> str:
     level = record.level.value
     if colour and record.level in _COLOURS:
         level = f"\x1b[{_COLOURS[record.level]}m{level}\x1b[0m"
-    shown = (f"{quiet(one_line(key, 60))}={_value(fact)}" for key, fact in record.facts.items() if not _nothing(fact))
+    shown = (
+        f"{quiet(one_line(str(key), 60))}={_value(fact)}" for key, fact in record.facts.items() if not _nothing(fact)
+    )
     return " ".join((local(record.at), level, record.message, *shown))
 
 

@@ -47,6 +47,10 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "loop.idle": _info("Nothing to do; waiting for work"),
         "loop.paused": _warn("Loop paused"),
         "loop.stopping": _info("Loop stopping"),
+        "component.failed": _error("A part of the loop failed"),
+        "preflight": _warn("Found before the start"),
+        "signal.hup": _info("Signal HUP"),
+        "queue.problem": _warn("state/queue.json is left alone"),
         "pause.opened": _warn("Pause begins"),
         "pause.changed": _warn("Pause goes on"),
         "pause.closed": _info("Pause ended"),
@@ -89,7 +93,8 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
 )
 
 _COMPONENTS: Mapping[str, str] = MappingProxyType(
-    {"run": "loop", "pause": "loop", "interrupt": "loop", "item": "queue", "decision": "queue", "attempt": "worker"}
+    dict.fromkeys(("run", "pause", "interrupt", "component", "signal", "preflight"), "loop")
+    | {"item": "queue", "decision": "queue", "attempt": "worker"}
     | {"integration": "integrator", "library": "libraries"}
 )
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")

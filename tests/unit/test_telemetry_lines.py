@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -293,3 +294,17 @@ def test_the_log_may_be_moved_away_while_the_loop_runs(journal, lines, tmp_path)
     (tmp_path / "iteration.log").rename(tmp_path / "iteration.old")
     journal.line("INFO", "loop.idle")
     assert len(lines()) == 1
+
+
+def test_every_event_that_the_code_writes_is_listed():
+    root = Path(__file__).parents[2] / "harness"
+    nouns = "attempt|component|decision|integration|interrupt|item|loop|pause|queue|run|session"
+    written = re.compile(rf'"((?:{nouns})\.(?!json|log|md|lock|py|sql)[a-z_]+)"')
+    found = {
+        name
+        for part in ("engine", "store", "app")
+        for path in (root / part).rglob("*.py")
+        for name in written.findall(path.read_text())
+    }
+    assert "item.leased" in found
+    assert found - {"item.settled"} <= EVENTS.keys()
