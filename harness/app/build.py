@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from harness.git.merge import GitMerger
 from harness.git.workspace import GitWorkspaces
 from harness.model.environment import agents_share
 from harness.model.home import Home
+from harness.model.journal import Entry
 from harness.model.work import Lease
 from harness.ports import Agent, Journalist, LeaseRules
 from harness.proc.resources import disk
@@ -96,12 +97,12 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     home = Home(loaded.home)
     clock = SystemClock()
     state = LoopState(Bell(), run or secrets.token_hex(4), f"loop-{os.getpid()}-{secrets.token_hex(3)}", loaded.actor)
-    books = StoreThread(open_store(home), lambda entries: [journalist.entry(e) for e in entries] and None)
+    books = StoreThread(open_store(home), lambda entries: tell(journalist, entries))
     extra = loaded.environment()
     agents = make_agents(loaded, home, agents_share(environ, extra), state.run)
     planner = ConfigPlanner(loaded, agents)
-    workspaces = GitWorkspaces(home.worktrees, state=home.state)
-    merger = GitMerger(home.benches, state=home.state)
+    workspaces = GitWorkspaces(home.worktrees, under=home.state, benches=home.benches)
+    merger = GitMerger(home.benches, under=home.state)
     environments = Environments(home, state.run, environ, extra)
     meter = LogMeter(home)
     records = SessionFiles(home.root)
@@ -132,6 +133,12 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, watch, intake,
         others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
     )  # fmt: skip
+
+
+def tell(journalist: Journalist, entries: Sequence[Entry]) -> None:
+    """Hand what the store wrote to telemetry, in order."""
+    for entry in entries:
+        journalist.entry(entry)
 
 
 def _free(home: Home) -> tuple[int, int]:

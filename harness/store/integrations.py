@@ -7,9 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from harness.model.errors import Usage
+from harness.model.errors import LeaseLost, Usage
 from harness.model.journal import Entry, Integration
-from harness.model.work import Lease
 from harness.store import rows
 from harness.store.database import known
 from harness.store.leases import Leases
@@ -19,11 +18,18 @@ _OPEN = frozenset({"intended", "held"})
 
 
 class Integrations(Leases):
-    def intend(self, lease: Lease, integration: Integration) -> Integration:
-        """Write the intent; the row with its number. Raises LeaseLost."""
+    def intend(self, integration: Integration) -> Integration:
+        """Write the intent; the row with its number. Raises LeaseLost if the item has been leased again since."""
         with self.together():
-            self._held(lease)
-            began = integration.began_at or lease.leased_at
+            item = self._item(integration.item)
+            if item.fence != integration.fence:
+                raise LeaseLost(
+                    f"{item.id} was leased again since (lease {item.fence}, not {integration.fence})",
+                    hint=f"./loop why {item.id}",
+                )
+            began = integration.began_at
+            if began is None:
+                raise Usage("an integration needs its time", hint="give began_at")
             values = {
                 name: getattr(integration, name)
                 for name in ("item", "fence", "repo", "branch", "base", "seal", "merged", "reason")
@@ -32,7 +38,7 @@ class Integrations(Leases):
             number = self.insert("integration_insert", values)
             data = {"integration": number, "repo": integration.repo, "branch": integration.branch}
             data |= {"base": integration.base, "seal": integration.seal}
-            self.record(Entry(began, "integration.intended", lease.owner, item=integration.item, data=data))
+            self.record(Entry(began, "integration.intended", "loop", item=integration.item, data=data))
             return self._integration(number)
 
     def resolve(self, integration: int, state: str, now: datetime, **facts: Any) -> Integration:

@@ -157,6 +157,10 @@ class Leases(Items, Pauses, Sessions):
         """Oldest first."""
         return [rows.attempt(row) for row in self.all("attempts_of", item=item)]
 
+    def streak(self, limit: int) -> Sequence[AttemptRow]:
+        """The latest counted attempts since one ended well or the interrupt file went away, newest first."""
+        return [rows.attempt(row) for row in self.all("attempts_streak", limit=limit)]
+
     # --- settle -------------------------------------------------------------------------------------------------------
 
     def settle(self, lease: Lease, settlement: Settlement, now: datetime) -> WorkItem:

@@ -515,7 +515,9 @@ def test_an_integration_is_intended_then_resolved(store):
     add(store, item("a"))
     held = lease(store)
     wish = Integration(0, "a", held.fence, "app", "main", "b0", "s0", "intended", began_at=NOW)
-    row = store.intend(held, wish)
+    row = store.intend(wish)
+    with pytest.raises(LeaseLost):
+        store.intend(replace(wish, fence=held.fence + 1))
     assert (row.id, row.state, row.ended_at) == (1, "intended", None)
     assert store.resolve(row.id, "held", NOW, reason="dirty", paths=("x.py",)).paths == ("x.py",)
     assert [found.id for found in store.integrations(states=["held"])] == [1]

@@ -26,11 +26,10 @@ LEASER = """
 import sys
 from pathlib import Path
 from harness.store.sqlite import SqliteStore
-from tests.kit.stores import NOW, RULES, done
+from tests.kit.stores import NOW, RULES
 store = SqliteStore(Path(sys.argv[1]))
 sys.stdin.readline()
 while (held := store.lease(sys.argv[2], RULES, NOW)) is not None:
-    store.settle(held, done(), NOW)
     print(held.item.id)
 """
 WRITER = """
@@ -59,15 +58,15 @@ def start(script: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_eight_processes_lease_two_thousand_items_and_none_twice(tmp_path):
     path = tmp_path / "harness.db"
     store = SqliteStore(path)
     add(store, *(item(f"i{number}") for number in range(2000)))
     crowd = [start(LEASER, str(path), f"owner{number}") for number in range(8)]
-    outputs = [process.stdin for process in crowd]
-    for go in outputs:
-        go.write("go\n")
-        go.flush()
+    for process in crowd:
+        process.stdin.write("go\n")
+        process.stdin.flush()
     taken = [process.communicate()[0].split() for process in crowd]
     everything = [name for names in taken for name in names]
     assert [process.returncode for process in crowd] == [0] * 8

@@ -86,7 +86,7 @@ class ClaudeSession:
             now=lambda: datetime.now(UTC),
         )
         self._reader = asyncio.create_task(self._read(), name=f"claude {start.brief.session}")
-        self._ladder: asyncio.Task[None] | None = None
+        self._ladder: asyncio.Task[BaseException | None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -97,11 +97,17 @@ class ClaudeSession:
             yield event
 
     async def stop(self, reason: StopReason, *, before_kill: Callable[[], Awaitable[None]] | None = None) -> None:  # noqa: ARG002 - the CLI takes no reason
-        """The ladder of architecture 7.5; the first caller's `before_kill` counts, later ones wait for the same end."""
+        """The ladder of architecture 7.5; the first caller's `before_kill` counts, later ones wait for the same end.
+
+        What `before_kill` raises is raised here, to the first caller, when the tree has ended.
+        """
+        first = self._ladder is None
         if self._ladder is None:
             self._stopping = True
             self._ladder = asyncio.create_task(self._stop(before_kill))
-        await asyncio.shield(self._ladder)
+        failed = await asyncio.shield(self._ladder)
+        if first and failed is not None:
+            raise failed
 
     async def exit(self) -> AgentExit:
         await asyncio.shield(self._reader)
@@ -143,21 +149,21 @@ class ClaudeSession:
 
     # stopping
 
-    async def _stop(self, before_kill: Callable[[], Awaitable[None]] | None) -> None:
+    async def _stop(self, before_kill: Callable[[], Awaitable[None]] | None) -> BaseException | None:
         if self._client is not None:
             if not (self._normaliser.over or self._reader.done()):
                 await self._ask(self._client)
             if await self._ended_within(WIND_UP_SECONDS):
-                return
+                return None
         elif not self._spawned:
             await self._reader
-            return
+            return None
         saved = asyncio.ensure_future(_nothing() if before_kill is None else before_kill())
         await asyncio.wait([saved], timeout=SAVE_SECONDS)
         await self._await_spawn()
         await self._start.containment.end(self._brief, term_seconds=TERM_SECONDS)
         await self._reader
-        await saved
+        return (await asyncio.gather(saved, return_exceptions=True))[0]
 
     async def _ask(self, client: ClaudeSDKClient) -> None:
         """Background work first, then the turn. A CLI that does not answer is the next rung's business."""

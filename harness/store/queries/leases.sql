@@ -56,6 +56,16 @@ WHERE id = :id
 -- All attempts of an item, oldest first.
 SELECT * FROM attempts WHERE item = :item ORDER BY fence
 
+-- name: attempts_streak
+-- Attempts that counted against their items, newest first, since the last one that ended well and since the interrupt
+-- file last went away.
+SELECT * FROM attempts
+WHERE counted = 1
+  AND ended_at > coalesce((SELECT max(ended_at) FROM attempts WHERE outcome IN ('verified', 'claimed')), 0)
+  AND ended_at > coalesce((SELECT max(ended_at) FROM pauses WHERE scope = 'loop' AND kind = 'file'), 0)
+ORDER BY ended_at DESC, id DESC
+LIMIT :limit
+
 -- name: item_settle
 -- The end of a lease. The fence and the owner must still be the ones of the lease.
 UPDATE items SET
