@@ -48,9 +48,9 @@ def facts(item: WorkItem | None = None, **more):
 
 @pytest.fixture
 def write(tmp_path):
-    def write(source: str, name: str = "bootstrap.md.j2") -> TemplatePrompts:
+    def write(source: str, name: str = "bootstrap.md.j2", seconds: float = 30) -> TemplatePrompts:
         (tmp_path / name).write_text(source)
-        return TemplatePrompts([tmp_path], seconds=1)
+        return TemplatePrompts([tmp_path], seconds=seconds)
 
     return write
 
@@ -218,7 +218,7 @@ def test_the_sandbox_refuses_what_leads_out_of_it(write, source):
 )
 def test_a_bomb_ends_as_a_template_error(write, source):
     with pytest.raises(TemplateError):
-        write(source).render("bootstrap", facts())
+        write(source, seconds=1).render("bootstrap", facts())
 
 
 def test_a_template_that_computes_is_rendered_all_the_same(write):
