@@ -159,7 +159,12 @@ class Attempt:
         )
         row = self._row(plan, workspace, brief, prompt, goes_on)
         await self._phase(Phase.RUNNING)
-        result = await SessionRunner(self._tools.session, self._lease, brief, desk, workspace).run(plan.agent, row)
+        runner = SessionRunner(self._tools.session, self._lease, brief, desk, workspace)
+        try:
+            result = await runner.run(plan.agent, row)
+        except BaseException:
+            self._told.session = runner.abandoned(self._tools.session.clock.now())
+            raise
         self._told.session = result.row
         self._told.work = Continuation(
             mode="session",

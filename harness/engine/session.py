@@ -14,9 +14,10 @@ from harness.engine.plan import Meter
 from harness.engine.state import LoopState
 from harness.engine.watchdog import Finding, Watchdog
 from harness.model.classify import classify
+from harness.model.errors import HarnessError
 from harness.model.events import AgentExit, Denied, SessionEvent, StopReason
 from harness.model.journal import Entry
-from harness.model.session import Brief, Claim, Question, SessionRow, SessionStatus
+from harness.model.session import FINAL, Brief, Claim, Question, SessionRow, SessionStatus
 from harness.model.work import Lease
 from harness.ports import Agent, AgentSession, Autosave, Books, Clock, Records, Workspace, Workspaces
 
@@ -74,6 +75,16 @@ class SessionRunner:
         self._brief = brief
         self._desk = desk
         self._workspace = workspace
+        self._live: _Live | None = None
+
+    def abandoned(self, now: datetime) -> SessionRow | None:
+        """The final row of a session whose run was cut off by a failure of ours; None if it never began."""
+        if self._live is None or self._live.row.status in FINAL:
+            return self._live.row if self._live else None
+        row = self._live.row
+        return replace(
+            row, status=SessionStatus.FAILED, ending="fault", ended_by="loop", ended_at=now, updated_at=now, pid=None
+        )
 
     async def run(self, agent: Agent, row: SessionRow) -> SessionResult:
         clock = self._tools.clock
@@ -81,6 +92,7 @@ class SessionRunner:
         baseline = await asyncio.to_thread(self._tools.meter.baseline, row)
         await self._tools.books(lambda s: s.open_session(self._lease, row))
         live = _Live(row, Watchdog(self._brief.limits, begun), sign_at=row.started_at, refreshed=begun, saved=begun)
+        self._live = live
         self._publish(live)
         async with agent.session(self._brief, self._desk) as session:
             keeper = asyncio.create_task(self._keep(session, live))
@@ -147,7 +159,12 @@ class SessionRunner:
         await session.stop(finding.reason, before_kill=save)
 
     async def _save(self, live: _Live) -> Autosave | None:
-        saved = await self._tools.workspaces.autosave(self._workspace, live.row.id)
+        """A save that fails is said, never the session's end: the workspace itself is still there."""
+        try:
+            saved = await self._tools.workspaces.autosave(self._workspace, live.row.id)
+        except HarnessError as exc:
+            await self._note(live, "session.unsaved", reason=exc.message)
+            return None
         if saved is not None:
             await self._note(live, "session.saved", ref=saved.ref, commit=saved.commit, skipped=list(saved.skipped))
         return saved
