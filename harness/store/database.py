@@ -32,7 +32,7 @@ class Database:
     """
 
     def __init__(self, path: Path, *, gate: Path | None = None, read_only: bool = False) -> None:
-        """Open `path`; a writer creates what is missing. `gate` is the lock file, by default `db.lock` beside it.
+        """Open `path`; a writer creates what is missing. `gate` is the lock file, by default `gate.lock` beside it.
 
         Raises NotFound for a reader without a database, StoreError for a newer schema or an unusable file.
         """
@@ -46,7 +46,7 @@ class Database:
                 if read_only:
                     self._connection = _open_reader(path)
                 else:
-                    self._gate = _open_gate(gate or path.with_name("db.lock"))
+                    self._gate = _open_gate(gate or path.with_name("gate.lock"))
                     with self._gated():
                         self._connection = _open_writer(path)
             self._version = self._data_version()
@@ -199,8 +199,12 @@ def _connect(uri: str) -> sqlite3.Connection:
         uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False, cached_statements=256
     )
     connection.row_factory = sqlite3.Row
-    for pragma in ("foreign_keys = ON", "mmap_size = 0", "cache_size = -65536"):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in ("foreign_keys = ON", "mmap_size = 0", "cache_size = -65536"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

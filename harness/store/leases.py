@@ -72,30 +72,24 @@ class Leases(Items, Pauses, Sessions):
             kept_out = barriers(self.pauses(), self.all("leases_out"), rules, now)
             if kept_out.everything:
                 return None
-            row = self._take(owner, rules, kept_out, now)
-            return None if row is None else self._granted(row, owner, rules, kept_out, now)
+            taken = self._take(owner, rules, kept_out, now)
+            return None if taken is None else self._granted(self._item(taken), owner, rules, kept_out, now)
 
     def _promote(self, now: datetime) -> None:
         for row in self.all("due_promote", now=rows.ms(now)):
             data = {"from": "delayed", "to": "ready", "reason": row["reason"]}
             self.record(Entry(now, "item.moved", "loop", item=row["id"], data=data))
 
-    def _take(self, owner: str, rules: LeaseRules, kept_out: Barriers, now: datetime) -> Any:
-        common = {"owner": owner, "actor": rules.actor, "now": rows.ms(now)}
+    def _take(self, owner: str, rules: LeaseRules, kept_out: Barriers, now: datetime) -> str | None:
+        values = {"owner": owner, "actor": rules.actor, "now": rows.ms(now)}
         if kept_out.none:
-            return self.one("lease_take_any", **common)
-        return self.one(
-            "lease_take",
-            **common,
-            default_repository=rules.default_repository,
-            lanes=rows.names(kept_out.lanes),
-            repos=rows.names(kept_out.repos),
-            kinds=rows.names(kept_out.kinds),
-            items=rows.names(kept_out.items),
-        )
+            taken = self.one("lease_take_any", **values)
+        else:
+            held_back = {name: rows.names(getattr(kept_out, name)) for name in ("lanes", "repos", "kinds", "items")}
+            taken = self.one("lease_take", **values, **held_back, default_repository=rules.default_repository)
+        return None if taken is None else taken["id"]
 
-    def _granted(self, row: Any, owner: str, rules: LeaseRules, kept_out: Barriers, now: datetime) -> Lease:
-        item = rows.item(row)
+    def _granted(self, item: WorkItem, owner: str, rules: LeaseRules, kept_out: Barriers, now: datetime) -> Lease:
         number = item.attempts + 1
         values = {"item": item.id, "fence": item.fence, "owner": owner, "number": number, "now": rows.ms(now)}
         attempt = self.insert("attempt_insert", values)

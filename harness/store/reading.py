@@ -14,7 +14,7 @@ def database(state: Path) -> Path:
 
 def gate(state: Path) -> Path:
     """The lock file that every writer of this database holds while it writes."""
-    return state / "db.lock"
+    return state / "gate.lock"
 
 
 def open_reader(state: Path) -> SqliteStore:

@@ -23,7 +23,7 @@ class Sqlite:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "harness.db"
-        self.gate = folder / "db.lock"
+        self.gate = folder / "gate.lock"
 
     def open(self) -> SqliteStore:
         return SqliteStore(self.path, gate=self.gate)

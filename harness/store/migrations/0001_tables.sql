@@ -45,7 +45,9 @@ CREATE TABLE items (
   rank_at INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
-  fresh INTEGER GENERATED ALWAYS AS (continuation IS NULL) VIRTUAL,
+  -- A plain column: an index on a generated one does not cover a query (SQLite 3.40).
+  fresh INTEGER NOT NULL,
+  CHECK (fresh = (continuation IS NULL)),
   CHECK ((state = 'leased') = (owner IS NOT NULL)),
   CHECK ((state = 'leased') = (leased_at IS NOT NULL)),
   CHECK (state <> 'delayed' OR not_before IS NOT NULL)

@@ -3,11 +3,12 @@
 INSERT INTO items (
   id, title, kind, description, repo, priority, lane, state, reason, not_before, attempts, max_attempts, rescues,
   deferrals, fence, agent, model, scope, branch, assigned, resources, timeout_seconds, max_cost_usd, labels, extra,
-  source, dedupe_key, continuation, outcome, rank_at, created_at, updated_at)
+  source, dedupe_key, continuation, outcome, rank_at, created_at, updated_at, fresh)
 VALUES (
   :id, :title, :kind, :description, :repo, :priority, :lane, :state, :reason, :not_before, :attempts, :max_attempts,
   :rescues, :deferrals, :fence, :agent, :model, :scope, :branch, :assigned, :resources, :timeout_seconds,
-  :max_cost_usd, :labels, :extra, :source, :dedupe_key, :continuation, :outcome, :rank_at, :created_at, :updated_at)
+  :max_cost_usd, :labels, :extra, :source, :dedupe_key, :continuation, :outcome, :rank_at, :created_at, :updated_at,
+  :continuation IS NULL)
 ON CONFLICT DO NOTHING
 
 -- name: item_get
@@ -54,7 +55,7 @@ ORDER BY fresh, rank_at, seq LIMIT :limit
 -- Finished items, newest first, before a position.
 SELECT *, (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position))
   AS depends_on
-FROM items
+FROM items INDEXED BY items_finished
 WHERE state IN ('done', 'parked', 'cancelled') AND state IN (SELECT value FROM json_each(:states))
   AND (updated_at, seq) < (:updated_at, :seq)
 ORDER BY updated_at DESC, seq DESC LIMIT :limit

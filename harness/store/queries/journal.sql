@@ -7,8 +7,9 @@ INSERT INTO journal (at, kind, actor, item, session, data) VALUES (:at, :kind, :
 SELECT * FROM journal WHERE seq > :after ORDER BY seq LIMIT :limit
 
 -- name: journal_of_item
--- Facts about one item.
-SELECT * FROM journal WHERE item = :item AND (:session IS NULL OR session = :session) AND seq > :after ORDER BY seq LIMIT :limit
+-- Facts about one item, or about one session of it.
+SELECT * FROM journal WHERE item = :item AND (:session IS NULL OR session = :session) AND seq > :after
+ORDER BY seq LIMIT :limit
 
 -- name: journal_of_session
 -- Facts about one session.

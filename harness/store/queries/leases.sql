@@ -19,10 +19,9 @@ WHERE seq = (
     AND lane NOT IN (SELECT value FROM json_each(:lanes))
     AND kind NOT IN (SELECT value FROM json_each(:kinds))
     AND coalesce(repo, :default_repository, '') NOT IN (SELECT value FROM json_each(:repos))
-    AND id NOT IN (SELECT value FROM json_each(:items))
+    AND seq NOT IN (SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(:items)))
   ORDER BY fresh, rank_at, seq LIMIT 1)
-RETURNING *,
-  (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position)) AS depends_on
+RETURNING id
 
 -- name: lease_take_any
 -- The same when no lane is full and no scope is paused, which is nearly always.
@@ -32,8 +31,7 @@ WHERE seq = (
   SELECT seq FROM items
   WHERE state = 'ready' AND (assigned IS NULL OR assigned = :actor)
   ORDER BY fresh, rank_at, seq LIMIT 1)
-RETURNING *,
-  (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position)) AS depends_on
+RETURNING id
 
 -- name: attempt_insert
 -- Every start is on record, whatever becomes of it.
@@ -70,8 +68,8 @@ LIMIT :limit
 -- The end of a lease. The fence and the owner must still be the ones of the lease.
 UPDATE items SET
   state = :state, reason = :reason, not_before = :not_before, attempts = :attempts, rescues = :rescues,
-  deferrals = :deferrals, continuation = :continuation, outcome = :outcome, owner = NULL, leased_at = NULL,
-  updated_at = :now
+  deferrals = :deferrals, continuation = :continuation, fresh = :continuation IS NULL, outcome = :outcome,
+  owner = NULL, leased_at = NULL, updated_at = :now
 WHERE id = :id AND fence = :fence AND owner = :owner AND state = 'leased'
 
 -- name: lease_holder
