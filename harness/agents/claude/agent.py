@@ -47,6 +47,8 @@ class ClaudeAgent:
         self._environ = environ
         self._config = config
         self._module: Future[ModuleType] | None = None
+        # a cold start is a second of CPU: more of them at once than cores and all run into the SDK's own time-out
+        self._spawning = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
         self.warm()
 
     @property
@@ -73,6 +75,7 @@ class ClaudeAgent:
             program=_program(brief, self._containment.launcher, environment),
             judge=self._policy(brief),
             containment=self._containment,
+            spawning=self._spawning,
         )
         async with loaded.running(start) as session:
             yield session

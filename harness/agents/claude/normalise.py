@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
@@ -50,6 +51,7 @@ STREAMING_SECONDS = 0.5
 DESK_SECONDS = 60.0
 MAX_RESET = timedelta(days=8)
 SUMMARY_CHARACTERS = 120
+_EXACT = Decimal("1e-10")
 SUBAGENT_TOOLS = frozenset({"Agent", "Task"})
 
 
@@ -63,9 +65,11 @@ class Normaliser:
         *,
         monotonic: Callable[[], float],
         now: Callable[[], datetime],
+        resumed: bool = False,
     ) -> None:
         self._limits = limits
         self._bash_default, self._bash_max = bash_seconds
+        self._resumed = resumed
         self._monotonic = monotonic
         self._now = now
         self._streamed_at = float("-inf")
@@ -222,7 +226,13 @@ class Normaliser:
             stop_reason=message.stop_reason,
             text=message.result or "\n".join(message.errors or ()),
         )
-        return TurnEnded(None if message.total_cost_usd is None else str(message.total_cost_usd))
+        return TurnEnded(self._cost(message.total_cost_usd))
+
+    def _cost(self, total: float | None) -> str | None:
+        """What this session has cost so far; unknown for a resumed one, whose CLI tells the whole conversation's."""
+        if total is None or self._resumed:
+            return None
+        return f"{Decimal(str(total)).quantize(_EXACT).normalize():f}"
 
 
 def _summary(arguments: Mapping[str, Any]) -> str:

@@ -53,7 +53,7 @@ your work in this repository; never push. Commands that run for ever must be run
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """All that a session is started with."""
+    """All that a session is started with. `spawning` lets only so many CLIs start at once."""
 
     brief: Brief
     desk: Desk
@@ -62,6 +62,7 @@ class Start:
     program: Path
     judge: Judge
     containment: Containment
+    spawning: asyncio.Semaphore
 
 
 class ClaudeSession:
@@ -84,6 +85,7 @@ class ClaudeSession:
             ),
             monotonic=time.monotonic,
             now=lambda: datetime.now(UTC),
+            resumed=start.brief.resume,
         )
         self._reader = asyncio.create_task(self._read(), name=f"claude {start.brief.session}")
         self._ladder: asyncio.Task[BaseException | None] | None = None
@@ -120,10 +122,12 @@ class ClaudeSession:
         """Owns the client from connect to disconnect. What it catches is kept for `exit`; it never raises."""
         client = ClaudeSDKClient(self._sdk_options())
         try:
-            if not self._stopping:
-                self._spawned = True
-                await client.connect()
-                self._client = client
+            async with self._start.spawning:
+                if not self._stopping:
+                    self._spawned = True
+                    await client.connect()
+                    self._client = client
+            if self._client is not None and not self._stopping:
                 await self._converse(client)
         except Exception as exc:
             self._caught = exc
@@ -132,8 +136,6 @@ class ClaudeSession:
             self._queue.put_nowait(None)
 
     async def _converse(self, client: ClaudeSDKClient) -> None:
-        if self._stopping:
-            return
         await client.query(self._brief.prompt)
         async for message in client.receive_messages():
             for event in self._normaliser.events(message):
@@ -150,8 +152,10 @@ class ClaudeSession:
     # stopping
 
     async def _stop(self, before_kill: Callable[[], Awaitable[None]] | None) -> BaseException | None:
+        if self._reader.done():
+            return None
         if self._client is not None:
-            if not (self._normaliser.over or self._reader.done()):
+            if not self._normaliser.over:
                 await self._ask(self._client)
             if await self._ended_within(WIND_UP_SECONDS):
                 return None
