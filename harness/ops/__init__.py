@@ -1,0 +1,1 @@
+"""What an operator can ask or order: functions of plain values, whatever face they are called from."""

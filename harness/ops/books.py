@@ -1,0 +1,67 @@
+"""Opening the store for one question or one order, and the queue's file beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from harness.model.errors import NotFound
+from harness.model.home import Home
+from harness.proc.lock import is_free
+from harness.store.reading import open_reader, open_writer
+from harness.store.reports import ids_like
+from harness.store.sqlite import SqliteStore
+
+
+@contextmanager
+def reading(home: Home) -> Iterator[SqliteStore]:
+    """Raises NotFound if nothing has run here yet."""
+    with closing(open_reader(home.state)) as store:
+        yield store
+
+
+@contextmanager
+def reading_if_any(home: Home) -> Iterator[SqliteStore | None]:
+    """None if nothing has run here yet: that is an empty queue, not an error."""
+    if not home.database.exists():
+        yield None
+        return
+    with reading(home) as store:
+        yield store
+
+
+@contextmanager
+def writing(home: Home) -> Iterator[SqliteStore]:
+    """Makes what is missing."""
+    home.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with closing(open_writer(home.state)) as store:
+        yield store
+
+
+def running(home: Home) -> bool:
+    """Whether a loop lives on this home: the lock is the truth (contract 2)."""
+    return not is_free(home.lock)
+
+
+def queue_file_edited(home: Home, store: SqliteStore | None) -> bool:
+    """Whether `state/queue.json` holds something that we neither wrote nor took in yet."""
+    try:
+        raw = home.queue_file.read_bytes()
+    except FileNotFoundError:
+        return False
+    kept = store.mirror_base(home.queue_file.name) if store is not None else None
+    return kept is None or hashlib.sha256(raw).hexdigest() not in kept[0].split()
+
+
+def full_id(store: SqliteStore, noun: str, given: str) -> str:
+    """The whole id of an `item` or `session` from its whole or a unique beginning. Raises NotFound."""
+    found = ids_like(store, noun, given)
+    listed = {"item": "./loop queue show --all", "session": "./loop session list"}[noun]
+    if given in found:
+        return given
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFound(f"there is no {noun} {given}", hint=listed)
+    raise NotFound(f"{given} begins several {noun}s: {', '.join(found)}", hint=f"give more of the id; {listed}")

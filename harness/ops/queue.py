@@ -1,0 +1,273 @@
+"""What an operator asks of the queue and orders in it (H6, H47), with the loop up or down.
+
+Every order takes in what was written over `state/queue.json` first and writes the mirror anew afterwards, unless a loop
+runs: then that loop does both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+from harness.model.errors import HarnessError, Usage
+from harness.model.home import Home
+from harness.model.itemform import Form, item_document, item_row, mirror_row, parse_item, shown_priority
+from harness.model.work import UNFINISHED, WorkItem, WorkState, priority
+from harness.ops.answers import Change, Document, Rows
+from harness.ops.books import full_id, queue_file_edited, reading, reading_if_any, running, writing
+from harness.store.mirror import Absorbed, QueueMirror, documents
+from harness.store.sqlite import SqliteStore
+
+COLUMNS = ("id", "state", "priority", "kind", "lane", "repo", "attempts", "title", "reason")
+EXPORTED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where and for whom the queue is worked on; `form` is what the configuration allows."""
+
+    home: Home
+    form: Form
+    actor: str
+    now: datetime
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def edited(home: Home) -> bool:
+    """Whether there are edits of `state/queue.json` to be taken in, which a running loop does by itself."""
+    with reading_if_any(home) as store:
+        return not running(home) and queue_file_edited(home, store)
+
+
+def show(home: Home, now: datetime, *, finished: bool = False, limit: int = 50) -> Rows:
+    """Items in the order of the queue; finished ones last, if wanted."""
+    states = () if finished else sorted(UNFINISHED)
+    with reading_if_any(home) as store:
+        found = store.items(states=states, limit=limit + 1) if store is not None else []
+    rows = [item_row(item) for item in found[:limit]]
+    empty = "no items" if finished else "the queue is empty; finished items: ./loop queue show --all"
+    return Rows("loop.queue/1", rows, now, COLUMNS, truncated=len(found) > limit, empty=empty)
+
+
+def show_one(home: Home, given: str) -> Document:
+    """Everything about one item. Raises NotFound."""
+    with reading(home) as store:
+        item = store.item(full_id(store, "item", given))
+    assert item is not None
+    return Document("loop.item/1", {"item": item_document(item)})
+
+
+def export(home: Home, now: datetime, *, finished: bool = False) -> Rows:
+    """Items as they can be imported again."""
+    states = () if finished else sorted(UNFINISHED)
+    with reading_if_any(home) as store:
+        found = store.items(states=states, limit=EXPORTED + 1) if store is not None else []
+    rows = [mirror_row(item) for item in found[:EXPORTED]]
+    return Rows("loop.queue-export/1", rows, now, truncated=len(found) > EXPORTED)
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _order(desk: Desk) -> Iterator[tuple[SqliteStore, Absorbed]]:
+    """The store for one order, with the edits of the file taken in before and the mirror written after."""
+    with writing(desk.home) as store:
+        mirror = QueueMirror(desk.home.queue_file, store)
+        idle = not running(desk.home)
+        absorbed = mirror.absorb(desk.now, desk.actor, desk.form) if idle else Absorbed()
+        yield store, absorbed
+        if idle:
+            # Under the gate: of two commands at once, the later one writes the later queue.
+            with store.together():
+                mirror.export(desk.now)
+
+
+def _notes(absorbed: Absorbed) -> tuple[str, ...]:
+    """What the edits of the file came to, said beside the answer."""
+    parts = {"added": absorbed.added, "updated": absorbed.updated, "cancelled": absorbed.cancelled}
+    done = ", ".join(f"{len(ids)} {word} ({', '.join(ids[:5])})" for word, ids in parts.items() if ids)
+    taken = (f"taken from queue.json: {done}",) if done else ()
+    detail = (absorbed.detail,) if absorbed.detail else ()
+    return (*taken, *detail, *absorbed.reported, *absorbed.problems)
+
+
+def check(desk: Desk) -> Document:
+    """Take in edits of the file, and name everything in the queue that could not be worked on (exit 1)."""
+    with _order(desk) as (store, absorbed):
+        items = store.items(states=sorted(UNFINISHED), limit=EXPORTED)
+        counts = {state.value: number for state, number in store.counts().items()}
+    taken = {name: getattr(absorbed, name) for name in ("added", "updated", "cancelled", "reported")}
+    problems = [*absorbed.problems, *_unworkable(items, desk.form)]
+    facts = {**taken, "detail": absorbed.detail, "problems": problems, "counts": counts}
+    return Document("loop.queue-check/1", facts, exit_code=1 if problems else 0)
+
+
+def _unworkable(items: Sequence[WorkItem], form: Form) -> Iterator[str]:
+    for item in items:
+        if item.repo is not None and form.repositories is not None and item.repo not in form.repositories:
+            known = ", ".join(form.repositories) or "none"
+            yield f"{item.id}: repository {item.repo!r} is not configured (known: {known})"
+        if form.lanes is not None and item.lane not in form.lanes:
+            yield f"{item.id}: lane {item.lane!r} is not configured (known: {', '.join(form.lanes)})"
+
+
+def take_edits(desk: Desk) -> tuple[str, ...]:
+    """Take in what was written over the file; what became of it, in sentences."""
+    with _order(desk) as (_store, absorbed):
+        return _notes(absorbed)
+
+
+def add(desk: Desk, document: Mapping[str, Any]) -> Change:
+    """Add one item. An id that exists: not applied, exit 1, naming its state (contract 3). Raises Usage."""
+    form = desk.form
+    item = parse_item(
+        document,
+        now=desk.now,
+        repositories=form.repositories,
+        lanes=form.lanes,
+        kind_lanes=form.kind_lanes,
+        max_attempts=form.max_attempts,
+        source=form.source,
+    )
+    with _order(desk) as (store, absorbed):
+        (answer,) = store.add([item], actor=desk.actor, now=desk.now)
+    detail = f"{answer.id} added: {answer.detail}" if answer.applied else answer.detail
+    return Change(answer.id, answer.applied, detail, exit_code=0 if answer.applied else 1, notes=_notes(absorbed))
+
+
+def remove(desk: Desk, given: str) -> Change:
+    """Cancel an item; its record stays. Raises NotFound, IllegalMove, Refused if it is being worked on."""
+    return _move(desk, given, WorkState.CANCELLED, "removed")
+
+
+def retry(desk: Desk, given: str) -> Change:
+    """Make an item ready again, with at least one attempt left. Raises NotFound, Refused if it is being worked on."""
+    return _move(desk, given, WorkState.READY, "retried")
+
+
+def _move(desk: Desk, given: str, state: WorkState, word: str) -> Change:
+    with _order(desk) as (store, absorbed):
+        before = store.item(full_id(store, "item", given))
+        assert before is not None
+        notes = _notes(absorbed)
+        if before.state is state:
+            return Change(before.id, applied=False, detail=f"{before.id} is {state} already", notes=notes)
+        after = store.move(before.id, state, f"{word} by {desk.actor}", actor=desk.actor, now=desk.now)
+    left = f", attempt {after.attempts + 1} of {after.max_attempts}" if state is WorkState.READY else ""
+    return Change(after.id, applied=True, detail=f"{after.id}: {before.state} -> {after.state}{left}", notes=notes)
+
+
+def prioritise(desk: Desk, given: str, wished: str) -> Change:
+    """Give an item another priority; its place in time moves by the difference. Raises NotFound, Usage, Refused."""
+    number = priority(wished)
+    with _order(desk) as (store, absorbed):
+        before = store.item(full_id(store, "item", given))
+        assert before is not None
+        notes = _notes(absorbed)
+        if before.priority == number:
+            detail = f"{before.id} has priority {shown_priority(number)} already"
+            return Change(before.id, applied=False, detail=detail, notes=notes)
+        store.update(before.id, {"priority": number}, actor=desk.actor, now=desk.now)
+    detail = f"{before.id}: priority {shown_priority(before.priority)} -> {shown_priority(number)}"
+    return Change(before.id, applied=True, detail=detail, notes=notes)
+
+
+class _Undo(Exception):
+    """Ends a transaction that was only tried."""
+
+
+@contextmanager
+def _tried(store: SqliteStore) -> Iterator[None]:
+    """Everything inside happens and is taken back."""
+    try:
+        with store.together():
+            yield
+            _undo()
+    except _Undo:
+        return
+
+
+def _undo() -> NoReturn:
+    raise _Undo
+
+
+def import_(desk: Desk, raw: bytes, name: str, *, dry_run: bool = False) -> Change:
+    """Add the items of a file: all of them or, if one is wrong, none. Ids that exist are left as they are and named.
+
+    Raises Usage naming item and mistake.
+    """
+    wished = [_numbered(number, document, desk) for number, document in enumerate(_objects(raw), start=1)]
+    with _order(desk) as (store, absorbed), _tried(store) if dry_run else store.together():
+        answers = store.add(wished, actor=desk.actor, now=desk.now)
+    added = [answer.id for answer in answers if answer.applied]
+    known = [answer.detail for answer in answers if not answer.applied]
+    word = "would be added" if dry_run else "added"
+    detail = "\n".join([f"{len(added)} {word}, {len(known)} left as they are", *known])
+    done = bool(added) and not dry_run
+    failed = bool(known) and not added
+    return Change(name, done, detail, dry_run, exit_code=1 if failed else 0, notes=_notes(absorbed))
+
+
+def _numbered(number: int, document: Any, desk: Desk) -> WorkItem:
+    form = desk.form
+    try:
+        return parse_item(
+            document,
+            now=desk.now,
+            repositories=form.repositories,
+            lanes=form.lanes,
+            kind_lanes=form.kind_lanes,
+            max_attempts=form.max_attempts,
+            source=form.source,
+        )
+    except Usage as exc:
+        given = document.get("id") if isinstance(document, Mapping) else None
+        where = f"item {number}" + (f" ({given})" if given else "")
+        raise Usage(f"{where}: {exc.message}; nothing was imported", hint=exc.hint) from exc
+
+
+def _objects(raw: bytes) -> Iterator[Any]:
+    """A list, `{"items": […]}` or `{"rows": […]}`, or one object a line. Raises Usage with line and column."""
+    lines = [line for line in raw.splitlines() if line.strip()]
+    if not lines:
+        raise Usage("the file is empty", hint='a list of objects, {"items": [...]}, or one object a line')
+    try:
+        first = json.loads(lines[0])
+    except ValueError:
+        first = None
+    if isinstance(first, dict) and isinstance(first.get("rows"), list) and len(lines) == 1:
+        yield from first["rows"]
+    elif isinstance(first, dict) and not isinstance(first.get("items"), list):
+        yield from (_line(number, line) for number, line in enumerate(lines, start=1))
+    else:
+        yield from documents(raw)
+
+
+def _line(number: int, line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as exc:
+        raise Usage(f"line {number}: {exc}", hint="one JSON object a line") from exc
+
+
+def parsed(text: str, origin: str) -> Mapping[str, Any]:
+    """An operator's JSON object. Raises Usage naming the place of the mistake."""
+    try:
+        document = json.loads(text)
+    except ValueError as exc:
+        raise Usage(f"{origin} is not JSON: {exc}", hint='{"title": "…", "priority": "high"}') from exc
+    if not isinstance(document, dict):
+        raise Usage(f"{origin} is no JSON object", hint="several items: ./loop queue import FILE")
+    return document
+
+
+def problem_of(exc: HarnessError) -> str:
+    """An error as a note beside an answer that is still worth having."""
+    return f"{exc.message}" + (f" ({exc.hint})" if exc.hint else "")

@@ -1,0 +1,58 @@
+"""Questions that only people ask: figures over a period, ids by their beginning. Read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from harness.model.journal import AttemptRow
+from harness.store import rows
+from harness.store.database import Database
+
+_LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One start-to-stop of the loop; `ended_at` is None while it runs, and for good if it was killed."""
+
+    run: str
+    pid: int
+    version: str
+    began_at: datetime
+    ended_at: datetime | None
+    reason: str | None
+    iterations: int | None
+
+
+def ids_like(database: Database, noun: str, prefix: str, limit: int = 4) -> Sequence[str]:
+    """Ids of `item` or `session` that begin with `prefix`, in order."""
+    found = database.all(f"{noun}_ids_like", low=prefix, high=prefix + _LAST, limit=limit)
+    return [row["id"] for row in found]
+
+
+def latest_run(database: Database) -> Run | None:
+    row = database.one("run_latest")
+    if row is None:
+        return None
+    times = {"began_at": rows.at(row["began_at"]), "ended_at": rows.at_or_none(row["ended_at"])}
+    return Run(**{**dict(row), **times})
+
+
+def outcomes_since(database: Database, since: datetime) -> Mapping[str, int]:
+    """Settled attempts by outcome."""
+    return {row["outcome"]: row["number"] for row in database.all("outcomes_since", since=rows.ms(since))}
+
+
+def spend_since(database: Database, since: datetime) -> tuple[Decimal, int]:
+    """US dollars of the sessions that ended since, and how many of them have no known cost."""
+    costs = [row["cost"] for row in database.all("costs_since", since=rows.ms(since))]
+    known = [Decimal(str(cost)) for cost in costs if cost is not None]
+    return sum(known, Decimal(0)), len(costs) - len(known)
+
+
+def latest_attempts(database: Database, limit: int) -> Sequence[AttemptRow]:
+    """Settled ones, newest first."""
+    return [rows.attempt(row) for row in database.all("attempts_latest", limit=limit)]
