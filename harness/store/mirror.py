@@ -22,12 +22,14 @@ from typing import Any, Protocol
 from harness import fs
 from harness.model.errors import HarnessError, Usage
 from harness.model.itemform import WISHED, Form, mirror_row, new_item, parse_fields, rank_after
+from harness.model.journal import Entry
 from harness.model.work import UNFINISHED, WorkItem, WorkState
 from harness.ports import Store
 
 MIRRORED = 10_000
 REMOVED = "removed from queue.json"
 _BATCH = 5_000
+_TOLD = 20
 _EVERY = timedelta(seconds=1)
 _SPACES = " \t\r\n"
 
@@ -51,6 +53,12 @@ class Absorbed:
     reported: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     detail: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """What the journal keeps: numbers, the first of each list, and the way back."""
+        lists = {"added": self.added, "updated": self.updated, "cancelled": self.cancelled, "reported": self.reported}
+        first = {name: found[:_TOLD] for name, found in lists.items() if found}
+        return {"counts": {name: len(found) for name, found in lists.items()}, **first, "detail": self.detail}
 
     def __bool__(self) -> bool:
         return bool(self.added or self.updated or self.cancelled or self.reported or self.problems)
@@ -163,6 +171,8 @@ class QueueMirror:
             wish.cancel(missing)
             wish.result.detail = f"{len(missing)} cancelled; undo: cp {backup} {self.path}"
         self._store.keep_mirror_base(self.path.name, digest, wish.base(), now)
+        if wish.result:
+            self._store.note(Entry(now, "queue.absorbed", actor, data=wish.result.told()))
         self.problem.unlink(missing_ok=True)
         self._due_at, self._head, self._named = None, -1, None
         return wish.result
