@@ -1,0 +1,105 @@
+"""What the faces start: a loop, a demo, one merge. Plain values in, records out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from harness.app.build import build
+from harness.app.demo import Demo, run_demo
+from harness.app.loop import Ended, run_loop
+from harness.config.load import Loaded, load
+from harness.engine.integrator import Applied
+from harness.engine.worker import Course
+from harness.model.errors import Usage
+from harness.model.home import Home
+from harness.telemetry.journalist import Journal
+from harness.telemetry.log import Logs, capture_libraries, detail_of
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The flags of `run`; None = as configured. `until` is the local time of day or the end of a span, worked out."""
+
+    max_iterations: int | None = None
+    once: bool = False
+    drain: bool = False
+    workers: int | None = None
+    until: datetime | None = None
+
+
+def span(text: str) -> timedelta:
+    """`8h`, `90m`, `1d`. Raises Usage."""
+    parts = _SPAN.findall(text)
+    if not parts or _SPAN.sub("", text).strip():
+        raise Usage(f"not a span of time: {text!r}", hint="30m, 8h, 1h30m, 1d")
+    return timedelta(seconds=sum(float(count) * _UNIT_SECONDS[unit] for count, unit in parts))
+
+
+def time_of_day(text: str, now: datetime) -> datetime:
+    """The next moment at which the local clock shows `07:00`. Raises Usage."""
+    found = re.fullmatch(r"(\d{1,2}):(\d{2})", text)
+    if not found or int(found[1]) > 23 or int(found[2]) > 59:
+        raise Usage(f"not a time of day: {text!r}", hint="07:00")
+    local = now.astimezone()
+    wanted = local.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
+    return wanted if wanted > local else wanted + timedelta(days=1)
+
+
+def journal(home: Home, *, verbose: bool = False, debug: bool = False) -> Journal:
+    """The logs of a loop on `home`, also shown on stderr."""
+    detail = detail_of(verbose=verbose, debug=debug)
+    logs = Logs(home.state, now=lambda: datetime.now(UTC), detail=detail, console=sys.stderr)
+    capture_libraries(logs)
+    return Journal(logs)
+
+
+def start(home: Home, options: Options) -> Ended:
+    """Run the loop of `home` until its course is at an end. Raises HarnessError for what forbids the start."""
+    flags = {"harness.max_iterations": options.max_iterations, "harness.workers": options.workers}
+    loaded = load(home.root, dict(os.environ), flags)
+    logs = journal(home, verbose=loaded.verbose, debug=loaded.debug)
+    for warning in loaded.warnings:
+        logs.line("WARN", "config.warning", reason=warning)
+    return run_loop(loaded, course_of(loaded, options), logs)
+
+
+def course_of(loaded: Loaded, options: Options) -> Course:
+    settings = loaded.config.harness
+    return Course(
+        max_iterations=settings.max_iterations,
+        once=options.once,
+        drain=options.drain,
+        until=options.until,
+        workers=settings.workers,
+        iteration_delay_seconds=settings.iteration_delay,
+        pass_seconds=settings.interrupt_check_interval,
+    )
+
+
+def demo(root: Path, scenario: Path | None) -> Demo:
+    return run_demo(root, journal, scenario)
+
+
+def merge_apply(home: Home, item: str, environ: Mapping[str, str]) -> Applied:
+    """Bring kept work of an item to its branch, with the loop running or not. Raises HarnessError."""
+    loaded = load(home.root, environ)
+    logs = journal(home)
+
+    async def apply() -> Applied:
+        parts = build(loaded, logs, environ)
+        try:
+            return await parts.integrator.apply(item)
+        finally:
+            await parts.books.close()
+
+    return asyncio.run(apply())
