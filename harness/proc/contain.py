@@ -14,7 +14,7 @@ from typing import Any, Literal
 from harness import fs
 from harness.model.errors import HarnessError
 from harness.proc.identity import Identity
-from harness.proc.tree import Reaper, become_subreaper, descendants, end, end_marked, marked
+from harness.proc.tree import Reaper, become_subreaper, descendants, end, end_group, end_marked, marked
 
 __all__ = [
     "SPEC_VARIABLE",
@@ -26,6 +26,7 @@ __all__ = [
     "command",
     "descendants",
     "end",
+    "end_leftovers",
     "end_marked",
     "launcher",
     "marked",
@@ -98,6 +99,13 @@ class Record:
     def identity(self) -> Identity:
         return Identity(self.boot, self.pid, self.start)
 
+    @property
+    def agent(self) -> Identity | None:
+        """The agent process, leader of a session and group of its own."""
+        if self.agent_pid is None or self.agent_start is None:
+            return None
+        return Identity(self.boot, self.agent_pid, self.agent_start)
+
 
 def write_spec(path: Path, spec: AgentInitSpec) -> None:
     """Mode 0600. Raises DiskFull or HarnessError."""
@@ -115,6 +123,16 @@ def read_record(path: Path) -> Record | None:
         return None
     except (ValueError, TypeError) as exc:
         raise HarnessError(f"{path} is no record of agent-init: {exc}", hint="remove the file") from exc
+
+
+def end_leftovers(record: Record | None, session: str) -> list[Identity]:
+    """End what is left of a session whose agent-init was killed: the agent's group, then whoever carries the mark.
+
+    Who was found by the mark and killed. Blocking; best effort, unlike agent-init itself.
+    """
+    if record is not None and record.agent is not None:
+        end_group(record.agent)
+    return end_marked({session})
 
 
 def command() -> list[str]:

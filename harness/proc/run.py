@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.model.errors import Busy, HarnessError
-from harness.proc.contain import SPEC_VARIABLE, AgentInitSpec, InitLimits, Record, command, read_record, write_spec
+from harness.proc.contain import (
+    SPEC_VARIABLE,
+    AgentInitSpec,
+    InitLimits,
+    Record,
+    command,
+    end_leftovers,
+    read_record,
+    write_spec,
+)
 from harness.proc.identity import Identity, identify
 from harness.proc.tree import end
 
@@ -76,7 +85,7 @@ async def run_contained(
     except TimeoutError:
         timed_out = True
     finally:
-        await _to_the_end(_end(process, root, grace_seconds, session))
+        await _to_the_end(_end(process, root, grace_seconds, session, files["record"]))
     return _exit(process, await _complaint(process), read_record(files["record"]), log, timed_out, began)
 
 
@@ -89,10 +98,14 @@ async def _spawn(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], st
         raise HarnessError(f"cannot start a command in {cwd}: {exc.strerror}", hint="check that folder") from exc
 
 
-async def _end(process: Process, root: Identity | None, grace_seconds: float, session: str) -> None:
+async def _end(process: Process, root: Identity | None, grace_seconds: float, session: str, record: Path) -> None:
+    """Also for the case that agent-init itself was killed: its record has no end then, and the marks must serve."""
     if process.returncode is None and root is not None:
         await end(root, term_seconds=grace_seconds + 11, session=session)
     await process.wait()
+    written = read_record(record)
+    if written is not None and written.ended_at is None:
+        await asyncio.to_thread(end_leftovers, written, session)
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

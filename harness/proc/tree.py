@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 
 from harness.proc import procfs
-from harness.proc.identity import Identity, alive, identify, signal
+from harness.proc.identity import Identity, alive, boot_id, identify, signal
 
 MARK = b"HARNESS_SESSION="
 PASS_SECONDS = 0.01
@@ -50,7 +50,22 @@ def end_marked(sessions: Collection[str], *, kill_seconds: float = 10.0) -> list
     Takes ids, not a prefix: a loop started by an agent of another loop must not end its hosts. A process that emptied
     its environment is found only by `descendants` while its agent-init lives.
     """
-    return _kill_until_quiet(lambda: marked(sessions), kill_seconds) if sessions else []
+    return _Sweep(kill_seconds).until_quiet(lambda: {each.pid for each in marked(sessions)}) if sessions else []
+
+
+def end_group(leader: Identity) -> bool:
+    """SIGKILL the process group of an agent whose agent-init is gone; False if nobody is left in it.
+
+    The leader may have ended: as long as a group has a member, its number is nobody else's pid.
+    """
+    now = identify(leader.pid)
+    if leader.boot != boot_id() or (now is not None and now != leader):
+        return False
+    try:
+        os.killpg(leader.pid, signals.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 async def end(
@@ -91,7 +106,7 @@ def _foreign_zombies() -> Iterable[Identity]:
     ours = os.getsid(0)
     for pid in procfs.children(os.getpid()):
         fields = procfs.stat_fields(pid)
-        if fields and fields[procfs.STATE] in procfs.ENDED and int(fields[procfs.SESSION]) != ours:
+        if fields and fields[procfs.STATE] in procfs.ENDED and _session(fields) != ours:
             identity = identify(pid)
             if identity is not None:
                 yield identity
@@ -135,30 +150,58 @@ def _watch(process: Identity, seconds: float) -> None:
 
 
 def _kill_tree(root: Identity, seconds: float, session: str | None) -> list[Identity]:
-    """Without agent-init: below it while it lives, then those who came to us and share a session with its tree."""
-    sessions = {_session_of(member.pid) for member in descendants(root.pid)} - {os.getsid(0), None}
-
-    def find() -> list[Identity]:
-        adopted = [orphan for orphan in descendants(os.getpid()) if _session_of(orphan.pid) in sessions]
-        tree = [root, *descendants(root.pid)] if alive(root) else []
-        return [*tree, *adopted, *(marked({session}) if session else [])]
-
-    _kill_until_quiet(find, seconds)
-    return find()
+    """For an agent-init that is stuck. It goes last: as long as it lives, nobody can leave its tree."""
+    sweep = _Sweep(seconds)
+    sweep.until_quiet(lambda: procfs.descendants(root.pid) if alive(root) else set())
+    signal(root, signals.SIGKILL)
+    _watch(root, seconds)
+    marks = {session} if session else set()
+    sweep.until_quiet(lambda: sweep.adopted() | {each.pid for each in marked(marks)})
+    return [*_living([root.pid]), *_living(sweep.adopted()), *marked(marks)]
 
 
-def _session_of(pid: int) -> int | None:
-    fields = procfs.stat_fields(pid)
-    return int(fields[procfs.SESSION]) if fields else None
+class _Sweep:
+    """SIGKILL by process and by group. A storm outruns single kills, but no fork slips out of a group that is killed.
+
+    A group is killed whole if it belongs to another session than ours: agent-init begins one, and so do its tools.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.give_up = time.monotonic() + seconds
+        self.groups: set[int] = set()
+        self.sessions: set[int] = set()
+
+    def until_quiet(self, find: Callable[[], set[int]]) -> list[Identity]:
+        """Two looks in a row with nobody alive and no group that was not killed yet. Returns who was alive."""
+        killed: set[Identity] = set()
+        quiet = 0
+        while quiet < QUIET_PASSES and time.monotonic() < self.give_up:
+            groups = len(self.groups)
+            alive_now = [each for each in map(self._kill, find()) if each is not None]
+            killed.update(alive_now)
+            quiet = 0 if alive_now or len(self.groups) > groups else quiet + 1
+            time.sleep(PASS_SECONDS if quiet else 0)
+        return sorted(killed, key=lambda process: process.pid)
+
+    def adopted(self) -> set[int]:
+        """Processes of the tree's sessions that have become ours (we are a subreaper), zombies included."""
+        ours = procfs.descendants(os.getpid())
+        return {pid for pid in ours if (fields := procfs.stat_fields(pid)) and _session(fields) in self.sessions}
+
+    def _kill(self, pid: int) -> Identity | None:
+        """Who it was if it was alive. The group of a zombie is killed too: it may be all that is seen of a storm."""
+        identity, fields = identify(pid), procfs.stat_fields(pid)
+        if identity is None or not fields:
+            return None
+        was_alive = fields[procfs.STATE] not in procfs.ENDED and signal(identity, signals.SIGKILL)
+        group = int(fields[procfs.GROUP])
+        if _session(fields) != os.getsid(0) and group not in self.groups:
+            self.groups.add(group)
+            self.sessions.add(_session(fields))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signals.SIGKILL)
+        return identity if was_alive else None
 
 
-def _kill_until_quiet(find: Callable[[], list[Identity]], seconds: float) -> list[Identity]:
-    give_up = time.monotonic() + seconds
-    killed: set[Identity] = set()
-    quiet = 0
-    while quiet < QUIET_PASSES and time.monotonic() < give_up:
-        found = find()
-        killed.update(process for process in found if signal(process, signals.SIGKILL))
-        quiet = 0 if found else quiet + 1
-        time.sleep(PASS_SECONDS if quiet else 0)
-    return sorted(killed, key=lambda process: process.pid)
+def _session(fields: list[bytes]) -> int:
+    return int(fields[procfs.SESSION])

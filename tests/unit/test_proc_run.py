@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,8 +37,9 @@ def run(tmp_path):
 @pytest.fixture
 def den(tmp_path):
     den = Den(tmp_path)
+    den.spec = replace(den.spec, lock=tmp_path / "run" / "gate.lock")
     yield den
-    assert den.living() == []
+    den.clear()
 
 
 async def test_both_outputs_and_the_exit_code_come_back(run, tmp_path):
@@ -98,12 +100,13 @@ async def test_same_command_twice_at_once_is_busy(run, tmp_path):
         await first
 
 
-async def test_command_whose_agent_init_was_killed_is_not_called_contained(run, tmp_path):
-    task = asyncio.ensure_future(run("sleep", "60"))
-    record = await asyncio.to_thread(wait_until, lambda: read_record(tmp_path / "run" / "gate.record"))
-    os.kill(record.pid, 9)
+async def test_killed_agent_init_leaves_nobody_and_is_not_called_exact(run, den, tmp_path):
+    task = asyncio.ensure_future(run(sys.executable, *den.zoo("then-ignore", "setsid", "daemon", "gale")))
+    log = tmp_path / "gate.log"
+    await asyncio.to_thread(wait_until, lambda: log.exists() and b"ready" in log.read_bytes())
+    os.kill(read_record(tmp_path / "run" / "gate.record").pid, 9)
     done = await task
-    assert (done.code, done.contained) == (137, "best_effort")
+    assert (done.code, done.contained, den.living()) == (137, "best_effort", [])
 
 
 def test_record_is_read_whatever_later_versions_add(tmp_path):
@@ -149,7 +152,7 @@ def test_descendants_are_found_through_generations(den):
     den.prepare()
     process = den.start(*den.zoo("then-stay", "plain", "daemon"))
     process.stdout.readline()
-    assert {each.pid for each in descendants(process.pid)} == set(den.living()) - {process.pid}
+    assert {each.pid for each in descendants(process.pid)} == set(den.living()) - {0, process.pid}
     assert identify(process.pid) not in descendants(process.pid)
     process.terminate()
     process.communicate(timeout=10)

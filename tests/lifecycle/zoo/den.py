@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.proc.contain import AgentInitSpec, Record, command, read_record, write_spec
+from harness.proc.contain import AgentInitSpec, Record, command, end_leftovers, read_record, write_spec
+from harness.proc.lock import is_free
 
 T = TypeVar("T")
 ZOO = Path(__file__).with_name("zoo.py")
@@ -62,8 +65,11 @@ class Den:
         return ["-I", "-S", str(ZOO), self.marker, action, *kinds]
 
     def living(self) -> list[int]:
-        """Everybody whose argv has the marker and who is no zombie."""
-        found = []
+        """Everybody whose argv has the marker and who is no zombie; [0] if there is somebody too quick to be seen.
+
+        The whole tree inherits the lock, so the lock knows exactly.
+        """
+        found = [] if is_free(self.spec.lock) else [0]
         for path in Path("/proc").glob("[0-9]*"):
             try:
                 words = (path / "cmdline").read_bytes()
@@ -73,6 +79,16 @@ class Den:
             if self.marker.encode() in words and state not in b"ZX" and int(path.name) != os.getpid():
                 found.append(int(path.name))
         return found
+
+    def clear(self) -> None:
+        """End whatever a failed test left; a storm that cannot be seen is in the group of its agent."""
+        for path in self.folder.rglob("*record*"):
+            record = read_record(path)
+            if record is not None and record.ended_at is None:
+                end_leftovers(record, self.spec.session)
+        for pid in filter(None, self.living()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def record(self) -> Record:
         record = read_record(self.spec.record)
