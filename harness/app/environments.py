@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import fs
 from harness.engine.plan import Plan
 from harness.model.environment import agent_environment, gate_environment
 from harness.model.home import Home
@@ -30,27 +31,40 @@ class Environments:
 
     def gate(self, name: str) -> dict[str, str]:
         """For one gate or set-up command: a fresh empty HOME and TMPDIR of the name, nothing of the model's."""
-        root = self.home.run_folder(self.run) / "tmp" / name
-        home, tmp = root / "home", root / "tmp"
+        home, tmp = self.room(name) / "home", self.room(name) / "tmp"
         for folder in (home, tmp):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return gate_environment(self.environ, home=home, tmpdir=tmp, session=name, extra=self.extra)
 
+    def tidy(self, name: str) -> None:
+        """What a gate or set-up command needed goes with it (O13)."""
+        fs.discard(self.room(name), under=self.home.state)
+
+    def room(self, name: str) -> Path:
+        """The temporary folder of one gate, proof or set-up."""
+        return self.home.run_folder(self.run) / "tmp" / name
+
     async def prepare(self, plan: Plan, workspace: Path, session: str, log: Path) -> str | None:
         """Run the set-up commands in order; the tail of the first that fails."""
-        folder = self.home.run_folder(self.run) / "setup" / session
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         log.parent.mkdir(parents=True, exist_ok=True)
-        for command in plan.setup:
-            end = await run_contained(
-                ["/bin/sh", "-c", command],
-                cwd=workspace,
-                env=self.gate(session),
-                log=log,
-                session=session,
-                folder=folder,
-                timeout_seconds=SETUP_SECONDS,
-            )
-            if end.code != 0 or end.timed_out:
-                return f"$ {command}\nexit {end.code}{' (timed out)' if end.timed_out else ''}\n{end.tail}"
+        try:
+            for command in plan.setup:
+                if (broken := await self._set_up(command, workspace, session, log)) is not None:
+                    return broken
+        finally:
+            self.tidy(session)
         return None
+
+    async def _set_up(self, command: str, workspace: Path, session: str, log: Path) -> str | None:
+        end = await run_contained(
+            ["/bin/sh", "-c", command],
+            cwd=workspace,
+            env=self.gate(session),
+            log=log,
+            session=session,
+            folder=self.room(session) / "init",
+            timeout_seconds=SETUP_SECONDS,
+        )
+        if end.code == 0 and not end.timed_out:
+            return None
+        return f"$ {command}\nexit {end.code}{' (timed out)' if end.timed_out else ''}\n{end.tail}"

@@ -35,29 +35,34 @@ class GateProver:
 
     async def prove(self, proof: Proof) -> Judgement:
         gates = self._gates(proof)
-        async with self.merger.bench(proof.plan.repo, proof.commit) as folder:
-            judged = await judge_all(
-                gates,
-                lambda gate: self._case(proof, gate, folder, proof.commit, ""),
-                None if proof.document else lambda gate: self._on_base(proof, gate),
-                base_is_red=self.loaded.config.kind(proof.item.kind).template == RED_BY_NATURE,
-            )
+        room = f"gates-{secrets.token_hex(6)}"
+        try:
+            async with self.merger.bench(proof.plan.repo, proof.commit) as folder:
+                judged = await judge_all(
+                    gates,
+                    lambda gate: self._case(proof, folder, proof.commit, room, gate.name),
+                    None if proof.document else lambda gate: self._on_base(proof, gate, room),
+                    base_is_red=self.loaded.config.kind(proof.item.kind).template == RED_BY_NATURE,
+                )
+        finally:
+            self.environments.tidy(room)
         return Judgement(judged.verdicts, judged.ending, judged.evidence)
 
     @asynccontextmanager
-    async def _on_base(self, proof: Proof, gate: Gate) -> AsyncIterator[GateCase]:
+    async def _on_base(self, proof: Proof, gate: Gate, room: str) -> AsyncIterator[GateCase]:
         async with self.merger.bench(proof.plan.repo, proof.base) as folder:
-            yield self._case(proof, gate, folder, proof.base, ".base")
+            yield self._case(proof, folder, proof.base, room, f"{gate.name}.base")
 
-    def _case(self, proof: Proof, gate: Gate, folder: Path, commit: str, suffix: str) -> GateCase:
-        scratch = self.home.run_folder(self.environments.run) / "gates" / secrets.token_hex(6)
+    def _case(self, proof: Proof, folder: Path, commit: str, room: str, name: str) -> GateCase:
+        """`room` is the temporary folder of one proof, `name` the gate's part of it and of the logs."""
+        place = f"{room}/{name}"
         return GateCase(
             item=proof.item,
             folder=folder,
             commit=commit,
-            environment=self.environments.gate(f"gate-{proof.item.id}-{gate.name}-{secrets.token_hex(4)}"),
-            log=proof.folder / "gates" / f"{gate.name}{suffix}.log",
-            scratch=scratch,
+            environment=self.environments.gate(place),
+            log=proof.folder / "gates" / f"{name}.log",
+            scratch=self.environments.room(place) / "init",
             document=proof.document,
         )
 

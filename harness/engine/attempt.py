@@ -6,21 +6,23 @@ import asyncio
 import traceback
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from harness import fs
 from harness.engine.desk import Expectation, LoopDesk
 from harness.engine.integrator import Integrator
 from harness.engine.plan import Composer, Handover, Plan, Planner, PromptRequest, Surroundings
 from harness.engine.session import SessionResult, SessionRunner, SessionTools, killed_from_outside
 from harness.engine.settler import Settler
-from harness.model.errors import DiskFull, GitError, HarnessError, LeaseLost, NotFound, StoreError, TemplateError
+from harness.model.errors import DiskFull, HarnessError, LeaseLost, NotFound, StoreError, TemplateError
 from harness.model.events import StopReason
 from harness.model.home import Home
-from harness.model.outcome import Asked, Claimed, Failed, Interrupted, Outcome
+from harness.model.journal import Entry
+from harness.model.outcome import Asked, Claimed, Disposition, Failed, Interrupted, Outcome
 from harness.model.session import Brief, Paths, SessionRow, SessionStatus, new_session_id
-from harness.model.work import Continuation, Lease, Phase
+from harness.model.work import Continuation, Lease, Phase, WorkState
 from harness.ports import Prompt, Seal, Workspace
 
 GUIDES = ("CLAUDE.md", "AGENTS.md")
@@ -45,6 +47,8 @@ class _Told:
 
     session: SessionRow | None = None
     work: Continuation | None = None
+    workspace: Workspace | None = None
+    folders: list[Path] = field(default_factory=list)
 
 
 class Attempt:
@@ -74,8 +78,23 @@ class Attempt:
             outcome = Failed(_ending_of(exc), f"{exc.message}\n{exc.cause}".strip())
         except Exception:
             outcome = Failed("fault", traceback.format_exc(limit=-6))
-        await self._tools.settler.settle(self._lease, outcome, self._told.session, self._told.work)
+        disposition = await self._tools.settler.settle(self._lease, outcome, self._told.session, self._told.work)
+        await self._tidy(disposition)
         return outcome
+
+    async def _tidy(self, disposition: Disposition) -> None:
+        """What a session needed goes with it (O13), the workspace once its item is done; what stays is said."""
+        try:
+            for folder in self._told.folders:
+                await asyncio.to_thread(fs.discard, folder, under=self._tools.home.state)
+            if self._told.workspace is not None and disposition.state is WorkState.DONE:
+                await self._tools.session.workspaces.remove(self._told.workspace)
+        except (HarnessError, OSError) as exc:
+            now = self._tools.session.clock.now()
+            entry = Entry(
+                now, "workspace.left", self._tools.session.state.actor, self._item.id, None, {"reason": str(exc)}
+            )
+            await self._tools.session.books(lambda s: s.note(entry))
 
     async def _story(self) -> Outcome:
         plan = self._tools.planner.plan(self._item)
@@ -99,6 +118,7 @@ class Attempt:
         workspace = kept or await spaces.prepare(
             plan.repo, self._item.id, branch=plan.branch, wip_ref=goes_on.wip_ref if goes_on else None
         )
+        self._told.workspace = workspace
         await self._phase(Phase.PREPARING, base=workspace.base, workspace=str(workspace.path))
         return workspace
 
@@ -193,6 +213,7 @@ class Attempt:
         )
         for made in (folder, paths.home, paths.tmp, paths.claude, paths.log.parent):
             made.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._told.folders += [paths.home, paths.tmp]
         return Brief(
             session=session,
             item=self._item,
@@ -278,8 +299,6 @@ def _ending_of(exc: HarnessError) -> str:
             return "template"
         case NotFound():
             return "repo_missing"
-        case GitError():
-            return "fault"
         case _:
             return "fault"
 

@@ -11,7 +11,7 @@ from harness.engine.interrupts import Interrupts
 from harness.engine.state import LoopState
 from harness.model.outcome import Asked, Claimed, Disposition, Failed, Outcome, Scope, Verified, dispose, outcome_word
 from harness.model.session import SessionRow
-from harness.model.work import Continuation, Lease, WorkItem, WorkState
+from harness.model.work import Continuation, Lease, WorkItem
 from harness.ports import Books, Clock, Records, Settlement
 
 
@@ -78,8 +78,3 @@ def _closed(session: SessionRow, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Verified | Claimed) and outcome.head:
         metrics["commits"] = [outcome.head]
     return metrics
-
-
-def finished(disposition: Disposition) -> bool:
-    """Whether the item is out of the loop's hands."""
-    return disposition.state in (WorkState.DONE, WorkState.PARKED, WorkState.CANCELLED)

@@ -24,8 +24,6 @@ class LoopState:
     pauses: tuple[Pause, ...] = ()
     iterations: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    live: dict[str, str] = field(default_factory=dict)
-    iteration_of: dict[str, int] = field(default_factory=dict)
 
     @property
     def pause(self) -> Pause | None:

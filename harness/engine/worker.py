@@ -52,14 +52,14 @@ class Worker:
     def __init__(self, tools: WorkerTools, course: Course) -> None:
         self._tools = tools
         self._course = course
-        self._free = course.workers
+        self._slots = [0.0] * course.workers
         self._attempts: set[asyncio.Task[None]] = set()
         self._proving: set[asyncio.Task[None]] = set()
         self._open: set[str] = set()
+        self._open_iterations: dict[str, int] = {}
         self._said_idle = False
         self._said_pause: int | None = None
         self._idle_since: float | None = None
-        self._rested_at = 0.0
         self.failed: BaseException | None = None
 
     async def run(self) -> None:
@@ -81,8 +81,8 @@ class Worker:
             if not self._course.waits and not self._attempts:
                 return False
             return await self._wait(ticket, await self._until_something())
-        if self._free > 0 and self._may_begin():
-            rest = self._rested_at - self._tools.clock.monotonic()
+        if self._slots and self._may_begin():
+            rest = min(self._slots) - self._tools.clock.monotonic()
             if rest > 0:
                 return await self._wait(ticket, rest)
             lease = await self._lease()
@@ -130,11 +130,11 @@ class Worker:
         state = self._tools.state
         if lease.item.id not in self._open:
             state.iterations += 1
-            state.iteration_of[lease.item.id] = state.iterations
+            self._open_iterations[lease.item.id] = state.iterations
         self._open.discard(lease.item.id)
         self._said_idle = False
         self._idle_since = None
-        self._free -= 1
+        self._slots.remove(min(self._slots))
         task = asyncio.create_task(self._attempt(lease), name=f"attempt {lease.item.id}")
         self._attempts.add(task)
         task.add_done_callback(self._ended)
@@ -147,25 +147,23 @@ class Worker:
             nonlocal freed
             if not freed:
                 freed = True
-                self._free += 1
-                self._rested_at = self._tools.clock.monotonic() + self._course.iteration_delay_seconds
+                self._slots.append(self._tools.clock.monotonic() + self._course.iteration_delay_seconds)
                 if me is not None:
                     self._proving.add(me)
                 self._tools.state.bell.ring()
 
-        state = self._tools.state
-        state.live[lease.item.id] = "running"
         try:
-            outcome = await self._tools.attempt(lease, state.iteration_of.get(lease.item.id, 0), free_slot).run()
+            outcome = await self._tools.attempt(lease, self._open_iterations[lease.item.id], free_slot).run()
             self._keep_open(lease, outcome)
         finally:
-            state.live.pop(lease.item.id, None)
             free_slot()
 
     def _keep_open(self, lease: Lease, outcome: Outcome) -> None:
         """An item that we interrupted is still this loop's iteration; it is resumed before the loop ends."""
         if isinstance(outcome, Interrupted) and not self._tools.state.stopping:
             self._open.add(lease.item.id)
+        else:
+            self._open_iterations.pop(lease.item.id, None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._attempts.discard(task)

@@ -77,6 +77,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "session.stalled": _warn("Session stalled; it is being stopped"),
         "session.overrun": _warn("Session is being stopped"),
         "session.saved": _info("Uncommitted work saved", 1),
+        "workspace.left": _warn("A folder of the attempt could not be removed"),
         "session.unsaved": _error("Uncommitted work could not be saved"),
         "session.progress": _info("Progress", 1),
         "session.claimed": _info("Agent reports the end of its work", 1),
