@@ -6,7 +6,10 @@ The raw side is what any durable queue has to pay on this disk: WAL, synchronous
 from __future__ import annotations
 
 import argparse
+import resource
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -80,11 +83,24 @@ def measure(rows: int) -> float:
     return ratio
 
 
+def import_cpu(script: str) -> float:
+    """Median CPU milliseconds of a fresh interpreter."""
+    spent = []
+    for _ in range(9):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", script], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return median(spent) * 1000
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=[1_000, 100_000])
     for rows in parser.parse_args().rows:
         measure(rows)
+    bare, reading = import_cpu("pass"), import_cpu("import harness.store.reading")
+    print(f"store.import bare_ms={bare:.0f} reading_ms={reading:.0f} over_ms={reading - bare:.0f} aim=40")
 
 
 if __name__ == "__main__":

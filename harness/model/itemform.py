@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import secrets
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ class Form:
 
 def new_item_id() -> str:
     """`wrk_` and 8 hex digits."""
-    return f"wrk_{secrets.token_hex(4)}"
+    return f"wrk_{os.urandom(4).hex()}"
 
 
 def parse_item(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,7 +42,7 @@ FINAL = frozenset(
 
 def new_session_id() -> str:
     """`ses_` and 12 hex digits: the name of the session everywhere."""
-    return f"ses_{secrets.token_hex(6)}"
+    return f"ses_{os.urandom(6).hex()}"
 
 
 @dataclass(frozen=True, slots=True)

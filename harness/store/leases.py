@@ -12,19 +12,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import LeaseLost, Refused, Usage
 from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import ENDINGS, Cause, Disposition, Failed, Outcome, Verified, outcome_word
 from harness.model.session import SessionRow
 from harness.model.work import Lease, Phase, WorkItem, WorkState
-from harness.ports import LeaseRules, Orphan, Settlement
 from harness.store import rows
 from harness.store.database import known
 from harness.store.items import Items
 from harness.store.pauses import Barriers, Pauses, barriers
 from harness.store.sessions import Sessions
+
+if TYPE_CHECKING:
+    from harness.ports import LeaseRules, Orphan, Settlement
 
 _FACTS = frozenset(field.name for field in fields(AttemptRow)) - {
     *("id", "item", "fence", "owner", "phase", "number", "started_at", "ended_at", "counted"),
@@ -57,6 +59,9 @@ class Leases(Items, Pauses, Sessions):
             return [self._orphan(row) for row in self.all("leased_by", owners=rows.names(dead))]
 
     def _orphan(self, row: Any) -> Orphan:
+        # Here, not above: see items._answer.
+        from harness.ports import Orphan  # noqa: PLC0415
+
         key = {"item": row["id"], "fence": row["fence"]}
         attempt = rows.attempt(known(self.one("attempt_facts", **key), "attempt", row["id"]))
         session = self.one("session_of_lease", **key)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.model.journal import Entry, Pause
-from harness.ports import LeaseRules
 from harness.store import rows
 from harness.store.database import known
 from harness.store.journal import Journal
+
+if TYPE_CHECKING:
+    from harness.ports import LeaseRules
 
 _EVERYTHING = frozenset({"loop", "credential"})
 

@@ -232,5 +232,15 @@ def test_reading_loads_neither_asyncio_nor_pydantic():
     """A11: read commands must start fast; 40 ms over a bare interpreter is the aim, see bench/store.py."""
     script = "import sys, harness.store.reading; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    heavy = {"asyncio", "pydantic", "claude_agent_sdk", "jinja2", "concurrent.futures", "structlog", "yaml"}
+    heavy = {
+        "asyncio",
+        "pydantic",
+        "claude_agent_sdk",
+        "jinja2",
+        "concurrent.futures",
+        "structlog",
+        "yaml",
+        "secrets",
+        "harness.ports",
+    }
     assert heavy & set(loaded.stdout.split()) == set()
