@@ -37,6 +37,7 @@ from harness.model.home import Home
 from harness.model.journal import Entry
 from harness.model.work import Lease
 from harness.ports import Agent, Journalist, LeaseRules
+from harness.proc.contain import Reaper
 from harness.proc.resources import disk
 from harness.prompting.render import TemplatePrompts
 from harness.store.files import SessionFiles
@@ -127,7 +128,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         integrator,
         intake,
         DiskWatch(books, clock, state, lambda: _free(home)),
-        Pulse(clock, records.touch_current),
+        Pulse(clock, (records.touch_current, Reaper().reap)),
     )
     return Parts(
         home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, watch, intake,

@@ -14,7 +14,7 @@ from harness.proc.contain import (
     InitLimits,
     Record,
     end,
-    end_marked,
+    end_leftovers,
     launcher,
     read_record,
     write_spec,
@@ -63,13 +63,16 @@ class AgentInitContainment:
         record = read_record(brief.paths.record)
         if record is not None and _lives(record):
             await end(record.identity, term_seconds=term_seconds, session=brief.session)
+            record = read_record(brief.paths.record)
         if record is not None and record.ended_at is None:
             # agent-init itself was killed: it could not prove that its tree is empty
-            await asyncio.to_thread(end_marked, [brief.session])
+            await asyncio.to_thread(end_leftovers, record, brief.session)
 
     def exit_code(self, brief: Brief) -> int | None:
         record = read_record(brief.paths.record)
-        return record.exit if record is not None else None
+        if record is None:
+            return None
+        return 128 + record.signal if record.signal else record.exit
 
 
 def _lives(record: Record) -> bool:

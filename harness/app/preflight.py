@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.config.load import Loaded
 from harness.model.errors import AuthError, ConfigError, HarnessError, ToolMissing
@@ -30,7 +30,20 @@ def check_start(loaded: Loaded, agents: Mapping[str, Agent], prompts: Prompts) -
     for finding in findings:
         if finding.level == "fail":
             raise _error(finding)
-    return [f for f in findings if f.level == "warn"]
+    return [*(f for f in findings if f.level == "warn"), *_unbuilt(loaded)]
+
+
+def _unbuilt(loaded: Loaded) -> Iterator[Finding]:
+    """What the configuration wishes and this version does not do: said, never passed over."""
+    for repository in loaded.config.repositories:
+        if repository.push:
+            mend = f"git -C {loaded.path(repository)} push"
+            yield Finding("push", "warn", f"{repository.name}: push is not built in this version", "", mend)
+    for section, wished in (("sources", loaded.config.sources), ("notifiers", loaded.config.notifiers)):
+        if wished:
+            yield Finding(section, "warn", f"{len(wished)} configured; {section} are not built in this version")
+    if loaded.config.isolation.level != "none":
+        yield Finding("isolation", "warn", f"reached none, wished {loaded.config.isolation.level} (not required)")
 
 
 def _error(finding: Finding) -> HarnessError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.model.home import Home
 from harness.model.session import SessionRow
-from harness.proc.contain import end, end_marked, read_record
+from harness.proc.contain import end, end_leftovers, read_record
 from harness.proc.identity import alive
 from harness.proc.lock import is_free
 
@@ -30,4 +30,4 @@ class LockedProcesses:
         if record is not None and alive(record.identity):
             await end(record.identity, term_seconds=4, session=row.id)
             ended += 1
-        return ended + len(await asyncio.to_thread(end_marked, [row.id]))
+        return ended + len(await asyncio.to_thread(end_leftovers, record, row.id))

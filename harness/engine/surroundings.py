@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from harness.ports import Books, Clock, Store
 
 MIRROR_SECONDS = 1.0
 DISK_SECONDS = 5.0
-TOUCH_SECONDS = 20.0
+PULSE_SECONDS = 10.0
 LEAST_FREE_BYTES = 50 * 1024 * 1024
 
 
@@ -75,13 +75,14 @@ class DiskWatch:
 
 @dataclass(slots=True)
 class Pulse:
-    """Touches current-session.json, so that its age tells whether the loop lives (contract 2: at most 30 s)."""
+    """Regular small duties: the sign that the loop lives (contract 2: at most 30 s old), the end of zombies (H14)."""
 
     clock: Clock
-    touch: Callable[[], None]
+    duties: Sequence[Callable[[], object]]
     name: str = "pulse"
 
     async def run(self) -> None:
         while True:
-            self.touch()
-            await self.clock.sleep(TOUCH_SECONDS)
+            for duty in self.duties:
+                duty()
+            await self.clock.sleep(PULSE_SECONDS)
