@@ -222,6 +222,22 @@ async def test_text_of_the_queue_is_never_a_command_to_the_cli(tmp_path: Path) -
         assert "/clear see @" in api.requests[0].prompt
 
 
+async def test_an_agent_that_goes_round_in_circles_is_told(tmp_path: Path) -> None:
+    fails, works = bash("echo no; false"), bash("echo same")
+    with Rehearsal(scenario(works, works, fails, fails, fails, *DONE)) as api:
+        stage = Stage(tmp_path, api)
+        await stage.play(stage.brief())
+        told = ["the same call 3 times" in str(request.body) for request in api.requests]
+    assert told[:6] == [False, False, False, False, False, True]
+
+
+async def test_the_clis_own_debug_log_is_kept_on_request(tmp_path: Path) -> None:
+    with Rehearsal(scenario(*DONE)) as api:
+        stage = Stage(tmp_path, api, options=ClaudeOptions(debug=True))
+        played = await stage.play(stage.brief())
+        assert (played.sheet.paths.folder / "cli-debug.log").stat().st_size > 0
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root is refused by the CLI")
 async def test_doctor_names_a_root_without_isolation(tmp_path: Path) -> None:
     with Rehearsal(scenario()) as api:

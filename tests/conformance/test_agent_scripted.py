@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.agents.scripted import FACTS, ScriptedAgent, Step
+from harness.agents.scripted import ScriptedAgent
+from harness.agents.steps import FACTS, Step
 from harness.model.classify import classify
 from harness.model.events import AgentExit, Idle, Said, SessionEvent, Started, StopReason, ToolEnded, ToolStarted
 from harness.ports import Agent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,11 +16,17 @@ Judge = Callable[[str, Mapping[str, Any]], Denial | None]
 
 Answer = dict[str, Any]
 STOP_BLOCKS = 2
+TOLD_AT = 3
 
 NOT_REPORTED = (
     "You have not said how your work ended, so it would be thrown away. Commit what you have, then call "
     "complete_work with status done, or with status blocked and what stands in the way. If a person must decide "
     "something first, call request_decision."
+)
+
+SPINNING = (
+    f"You have made the same call {TOLD_AT} times in a row, each time with the same result. Once more will not change "
+    "it, and the session ends if it goes on. Try something else, or call complete_work with status blocked."
 )
 
 _PATHS = ("file_path", "notebook_path")
@@ -60,6 +67,26 @@ class CompletionHook:
             return {}
         self.blocks += 1
         return {"decision": "block", "reason": NOT_REPORTED}
+
+
+class RepetitionHook:
+    """After each tool: tells an agent that makes the same call with the same result again and again, before the
+    watchdog ends it as spinning (architecture 7: told at 3, ended at 5).
+    """
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._count = 0
+
+    async def __call__(self, given: Mapping[str, Any], _call: str | None, _context: Any) -> Answer:
+        outcome = given.get("tool_response", given.get("error"))
+        seen = json.dumps([given["tool_name"], given["tool_input"], outcome], sort_keys=True, default=str)
+        self._count = self._count + 1 if seen == self._last else 1
+        self._last = seen
+        if self._count != TOLD_AT:
+            return {}
+        event = str(given["hook_event_name"])
+        return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": SPINNING}}
 
 
 def _reason(denial: Denial) -> str:

@@ -35,6 +35,8 @@ class ClaudeOptions(BaseModel):
     )
     allowed_tools: tuple[str, ...] | None = None
     disallowed_tools: tuple[str, ...] = ()
+    debug: bool = False
+    """Let the CLI write `cli-debug.log` into the session's folder (H23)."""
     setting_sources: tuple[Literal["user", "project", "local"], ...] = ()
 
     def over(self, own: Mapping[str, Any]) -> ClaudeOptions:

@@ -11,58 +11,23 @@ import contextlib
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from claude_agent_sdk import (
-    ClaudeAgentOptions,
-    ClaudeSDKClient,
-    HookMatcher,
-    ProcessError,
-    ResultError,
-    create_sdk_mcp_server,
-    tool,
-)
+from claude_agent_sdk import ClaudeSDKClient, ProcessError, ResultError
 
-from harness.agents.claude.hooks import CompletionHook, Judge, PolicyHook
 from harness.agents.claude.normalise import Normaliser
-from harness.agents.claude.options import TOOLS, ClaudeOptions
-from harness.agents.claude.tools import PREFIX, SERVER, desk_tools
-from harness.model.events import AgentExit, SessionEvent, StopReason
-from harness.model.session import Brief
-from harness.ports import Containment, Desk
+from harness.agents.claude.start import Start, sdk_options
+from harness.model.events import AgentExit, Denied, SessionEvent, StopReason
 
 ASK_SECONDS = 1.0
 WIND_UP_SECONDS = 4.0
 SAVE_SECONDS = 5.0
 TERM_SECONDS = 4.0
 SPAWN_SECONDS = 2.0
-HOOK_SECONDS = 10.0
-LINE_BYTES = 64 << 20
 ERR_TAIL_BYTES = 4096
 DETAIL_CHARACTERS = 2000
-
-CONTRACT = """You work unattended: nobody reads along or answers. Your work counts only when you end it with the tool \
-complete_work (status done, everything committed; or blocked, with what stands in the way). Use report_progress after \
-each step, request_decision when a person must decide, add_work_item for work you find but should not do now. Commit \
-your work in this repository; never push. Commands that run for ever must be run with a time limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """All that a session is started with. `spawning` lets only so many CLIs start at once."""
-
-    brief: Brief
-    desk: Desk
-    options: ClaudeOptions
-    environment: Mapping[str, str]
-    program: Path
-    judge: Judge
-    containment: Containment
-    spawning: asyncio.Semaphore
 
 
 class ClaudeSession:
@@ -120,7 +85,9 @@ class ClaudeSession:
 
     async def _read(self) -> None:
         """Owns the client from connect to disconnect. What it catches is kept for `exit`; it never raises."""
-        client = ClaudeSDKClient(self._sdk_options())
+        client = ClaudeSDKClient(
+            sdk_options(self._start, denied=self._denied, stopping=lambda: self._stopping, stderr=self._stderr.append)
+        )
         try:
             async with self._start.spawning:
                 if not self._stopping:
@@ -149,15 +116,16 @@ class ClaudeSession:
         except Exception as exc:
             self._caught = self._caught or exc
 
+    def _denied(self, event: Denied) -> None:
+        self._queue.put_nowait(self._normaliser.denied(event))
+
     # stopping
 
     async def _stop(self, before_kill: Callable[[], Awaitable[None]] | None) -> BaseException | None:
         if self._reader.done():
             return None
         if self._client is not None:
-            if not self._normaliser.over:
-                await self._ask(self._client)
-            if await self._ended_within(WIND_UP_SECONDS):
+            if await self._wound_up(self._client):
                 return None
         elif not self._spawned:
             await self._reader
@@ -169,6 +137,19 @@ class ClaudeSession:
         await self._reader
         return (await asyncio.gather(saved, return_exceptions=True))[0]
 
+    async def _wound_up(self, client: ClaudeSDKClient) -> bool:
+        """Whether the session ended when asked. Asked again each second: an interrupt that overtakes the prompt on its
+        way into the CLI finds nothing to interrupt.
+        """
+        give_up = time.monotonic() + ASK_SECONDS + WIND_UP_SECONDS
+        while (left := give_up - time.monotonic()) > 0:
+            if not self._normaliser.over:
+                await self._ask(client)
+            done, _ = await asyncio.wait([self._reader], timeout=min(ASK_SECONDS, left))
+            if done:
+                return True
+        return False
+
     async def _ask(self, client: ClaudeSDKClient) -> None:
         """Background work first, then the turn. A CLI that does not answer is the next rung's business."""
         try:
@@ -178,10 +159,6 @@ class ClaudeSession:
                 await client.interrupt()
         except Exception as exc:
             self._stderr.append(f"interrupt: {type(exc).__name__}: {exc}")
-
-    async def _ended_within(self, seconds: float) -> bool:
-        done, _ = await asyncio.wait([self._reader], timeout=seconds)
-        return bool(done)
 
     async def _await_spawn(self) -> None:
         """Between the fork and agent-init's first word there is no pid yet that could be ended."""
@@ -225,51 +202,6 @@ class ClaudeSession:
         except FileNotFoundError:
             theirs = ""
         return f"{ours}\n{theirs}".strip()
-
-    # what the SDK is given
-
-    def _sdk_options(self) -> ClaudeAgentOptions:
-        start, brief, options = self._start, self._brief, self._start.options
-        server = create_sdk_mcp_server(
-            SERVER, tools=[tool(t.name, t.description, dict(t.schema))(t) for t in desk_tools(start.desk)]
-        )
-        allowed = [*(options.allowed_tools or ()), *(PREFIX + t.name for t in desk_tools(start.desk))]
-        conversation: dict[str, Any] = (
-            {"resume": brief.claude_session_id} if brief.resume else {"session_id": brief.claude_session_id}
-        )
-        return ClaudeAgentOptions(
-            tools=list(TOOLS),
-            allowed_tools=allowed,
-            disallowed_tools=list(options.disallowed_tools),
-            system_prompt={"type": "preset", "preset": "claude_code", "append": CONTRACT},
-            # without alwaysLoad the CLI hides the schemas behind its tool search (research/agent-sdk 7)
-            mcp_servers={SERVER: {**server, "alwaysLoad": True}},  # type: ignore[dict-item]
-            strict_mcp_config=True,
-            permission_mode=options.permission_mode,
-            hooks=self._hooks(),
-            model=options.model,
-            max_turns=brief.limits.max_turns,
-            max_budget_usd=brief.limits.max_cost_usd,
-            cwd=brief.paths.workspace,
-            cli_path=start.program,
-            env={**start.environment},
-            setting_sources=list(options.setting_sources),
-            skills=[],
-            include_partial_messages=True,
-            verbatim_prompts=True,
-            max_buffer_size=LINE_BYTES,
-            stderr=self._stderr.append,
-            **conversation,
-        )
-
-    def _hooks(self) -> dict[Any, list[HookMatcher]]:
-        """A policy that raises or hangs refuses the call: it fails closed."""
-        policy = PolicyHook(self._start.judge, lambda event: self._queue.put_nowait(self._normaliser.denied(event)))
-        completion = CompletionHook(self._start.desk, lambda: self._stopping)
-        return {
-            "PreToolUse": [HookMatcher(hooks=[policy], timeout=HOOK_SECONDS, on_failure="block")],  # type: ignore[list-item]
-            "Stop": [HookMatcher(hooks=[completion], timeout=HOOK_SECONDS)],  # type: ignore[list-item]
-        }
 
 
 async def _nothing() -> None:
