@@ -1,0 +1,170 @@
+"""The way of sealed work to its target branch: merge, bench, advance, and the refs that keep it meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from harness.git import repository
+from harness.git.bench import bench
+from harness.git.mutex import held
+from harness.git.repository import opened
+from harness.git.run import Git, readable
+from harness.model.errors import Conflict, GitError, NotFastForward
+from harness.ports import RepositoryRef, Seal
+
+DESCRIBED = 200
+IN_THE_WAY = re.compile(
+    r"following (?:untracked working tree )?files would be (?:overwritten|removed) by merge:\n((?:[\t ]+.*\n)+)"
+    r"|Updating the following directories would lose untracked files in them:\n((?:[\t ]+.*\n)+)"
+    r"|Entry '(.+)' (?:not uptodate|would be overwritten)"
+)
+PERSON = re.compile(rb"^(?:author|committer) (.*) <(.*)> (\d+ [+-]\d+)$", re.MULTILINE)
+
+
+class GitMerger:
+    """`benches` is the folder of the benches, `locks` that of the repositories' mutexes; `under` bounds deletions."""
+
+    def __init__(self, benches: Path, *, under: Path, locks: Path | None = None) -> None:
+        self._benches = benches
+        self._under = under
+        self._locks = locks or benches / ".locks"
+
+    async def tip(self, repo: RepositoryRef, branch: str) -> str:
+        """Raises NotFound, naming the branches there are."""
+        return await repository.tip(repo, branch)
+
+    async def merge(self, repo: RepositoryRef, seal: Seal, onto: str) -> str:
+        """The seal itself if it has `onto`, else a merge commit of both; the same for the same two every time.
+
+        Nothing points to the merge yet: that is the caller's `keep`. Raises Conflict with the files.
+        """
+        git = opened(repo)
+        if await git.holds("merge-base", "--is-ancestor", onto, seal.commit):
+            return seal.commit
+        merged = await git.run("merge-tree", "--write-tree", "-z", "--name-only", onto, seal.commit, accept=(0, 1))
+        tree, *rest = merged.out.split(b"\0")
+        if merged.code:
+            paths = tuple(map(readable, rest[: rest.index(b"")]))
+            raise Conflict(f"the work and {onto[:12]} both changed {', '.join(paths[:5])}", paths=paths)
+        return await _merge_commit(git, tree.decode().strip(), onto, seal.commit)
+
+    def bench(self, repo: RepositoryRef, commit: str) -> AbstractAsyncContextManager[Path]:
+        return bench(self._benches, opened(repo), commit, under=self._under)
+
+    async def advance(self, repo: RepositoryRef, branch: str, commit: str, expected: str) -> None:
+        """Move `branch` from `expected` to `commit`; done already is done. Never anything but forward.
+
+        Raises NotFastForward if the branch is elsewhere, or with the files of the checkout that are in the way.
+        """
+        git = opened(repo)
+        async with held(self._lock(git)):
+            now = await repository.tip(repo, branch)
+            if now == commit:
+                return
+            if now != expected:
+                raise NotFastForward(f"{branch} has moved from {expected[:12]} to {now[:12]}")
+            if not await git.holds("merge-base", "--is-ancestor", now, commit):
+                raise NotFastForward(f"{commit[:12]} does not contain {branch} at {now[:12]}")
+            checkouts = await _checkouts(git, branch)
+            if checkouts:
+                await _advance_checkout(git, checkouts[0], branch, commit)
+            else:
+                await _advance_ref(git, branch, commit, expected)
+
+    async def keep(self, repo: RepositoryRef, item: str, name: str, commit: str) -> str:
+        ref = f"refs/harness/{item}/{name}"
+        await opened(repo).run("update-ref", ref, commit)
+        return ref
+
+    async def kept(self, repo: RepositoryRef, item: str, name: str) -> str | None:
+        ref = f"refs/harness/{item}/{name}"
+        found = await opened(repo).run("show-ref", "--verify", "--hash", "--end-of-options", ref, accept=(0, 128))
+        return found.text if found.code == 0 else None
+
+    async def contains(self, repo: RepositoryRef, branch: str, commit: str) -> bool:
+        """Raises NotFound without the branch, GitError without the commit."""
+        at = await repository.tip(repo, branch)
+        return await opened(repo).holds("merge-base", "--is-ancestor", "--end-of-options", commit, at)
+
+    async def describe(self, repo: RepositoryRef, base: str, commit: str) -> Sequence[str]:
+        """One line a commit (`sha subject`), oldest first, the newest 200."""
+        arguments = ("--reverse", f"--max-count={DESCRIBED}", "--no-show-signature", "--format=%h %s")
+        listed = await opened(repo).run("log", *arguments, "--end-of-options", f"{base}..{commit}")
+        return listed.text.splitlines()
+
+    def _lock(self, git: Git) -> Path:
+        return self._locks / f"repository-{hashlib.sha256(str(git.git_dir).encode()).hexdigest()[:12]}.lock"
+
+
+async def _merge_commit(git: Git, tree: str, onto: str, work: str) -> str:
+    """A commit of both parents, dated and signed as the work, so that a second attempt makes the same one."""
+    raw = (await git.run("cat-file", "commit", work)).out
+    subject = raw.partition(b"\n\n")[2].partition(b"\n")[0]
+    item = re.search(rb"^Harness-Item: (.+)$", raw, re.MULTILINE)
+    people = PERSON.findall(raw)
+    environment = {
+        f"GIT_{who}_{part}": value.decode("utf-8", "surrogateescape")
+        for who in ("AUTHOR", "COMMITTER")
+        for part, value in zip(("NAME", "EMAIL", "DATE"), people[-1], strict=True)
+    }
+    trailer = b"\n\nHarness-Item: " + item[1] if item else b""
+    message = b"Merge " + (item[1] if item else work[:12].encode()) + b": " + subject + trailer + b"\n"
+    made = await git.run("commit-tree", tree, "-p", onto, "-p", work, feed=message, environment=environment)
+    return made.text
+
+
+async def _checkouts(git: Git, branch: str) -> list[Path]:
+    """The working trees that have `branch` checked out and still exist."""
+    listed = await git.run("worktree", "list", "--porcelain", "-z")
+    found = []
+    for block in listed.out.split(b"\0\0"):
+        facts = dict(line.partition(b" ")[::2] for line in block.split(b"\0"))
+        path = Path(facts.get(b"worktree", b"").decode("utf-8", "surrogateescape"))
+        if facts.get(b"branch") == b"refs/heads/" + branch.encode() and (path / ".git").exists():
+            found.append(path)
+    return found
+
+
+async def _advance_checkout(git: Git, folder: Path, branch: str, commit: str) -> None:
+    """`git merge --ff-only` in the user's own checkout, their filters on, every hook off; their changes stay."""
+    own = replace(git, git_dir=_own_git_dir(folder), work_tree=folder, users=True)
+    merged = await own.run("merge", "--ff-only", "--no-stat", "--no-verify-signatures", "-q", commit, accept=range(256))
+    if merged.code == 0:
+        return
+    paths = tuple(dict.fromkeys(_in_the_way(merged.err)))
+    names = f": {', '.join(paths[:10])}" if paths else ""
+    last = merged.err.strip().splitlines()[-6:]
+    raise NotFastForward(
+        f"{branch} is checked out in {folder} and cannot advance there{names}",
+        paths=paths,
+        hint=f"commit, move or stash them in {folder}",
+        cause="\n".join(last),
+    )
+
+
+async def _advance_ref(git: Git, branch: str, commit: str, expected: str) -> None:
+    try:
+        await git.run("update-ref", "-m", "loop: integrate", f"refs/heads/{branch}", commit, expected)
+    except GitError as exc:
+        if "but expected" not in exc.message:
+            raise
+        raise NotFastForward(f"{branch} has moved from {expected[:12]} meanwhile", cause=exc.cause) from exc
+
+
+def _own_git_dir(folder: Path) -> Path:
+    pointer = folder / ".git"
+    if pointer.is_dir():
+        return pointer
+    return (folder / pointer.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
+
+
+def _in_the_way(messages: str) -> list[str]:
+    found = []
+    for tracked, folders, entry in IN_THE_WAY.findall(messages):
+        found += [line.strip() for line in (tracked or folders or entry).splitlines()]
+    return found

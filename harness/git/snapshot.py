@@ -1,0 +1,113 @@
+"""The content of a workspace as a tree, through an index of ours that no agent sees.
+
+The index stays from one snapshot to the next, so that only what changed is read again. Repositories inside the
+workspace are taken as plain files: git would record a mere pointer, and asks them for their state by running git
+*in* them, where the agent's configuration holds (D1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.git import foreign
+from harness.git.run import Git, readable
+
+NESTED_DEPTH = 4
+UNOPENED = re.compile(r"could not open directory '(.+)': ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`tree` holds every file but the `skipped` ones: too large, or not readable."""
+
+    tree: str
+    skipped: tuple[str, ...] = ()
+
+
+async def take(git: Git, *, limit_bytes: int) -> Snapshot:
+    """Bring the index of `git` up to the work tree and write its tree. Ignored files are left out. Raises GitError."""
+    assert git.work_tree is not None
+    listed, unopened = await _changed(git)
+    wanted, skipped = await asyncio.to_thread(_sort, git.work_tree, listed, limit_bytes)
+    if wanted:
+        feed = b"\0".join(wanted) + b"\0"
+        await git.run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", feed=feed)
+    tree = await git.line("write-tree")
+    return Snapshot(tree, (*map(readable, skipped), *unopened))
+
+
+async def align(git: Git, commit: str) -> None:
+    """Make the index of `git` that of `commit`, keeping what is known about files that are the same."""
+    await git.run("read-tree", "-i", "-m", commit)
+    await git.run("update-index", "-q", "--refresh", "--ignore-submodules", accept=(0, 1))
+
+
+def make_readable(folder: Path, names: Iterable[str]) -> None:
+    """Give the owner access to paths that a snapshot could not read; what is not ours stays as it is."""
+    for name in names:
+        path = folder / name
+        if path.is_symlink() or not os.access(folder, os.W_OK):
+            continue
+        if path.exists() and path.stat().st_uid == os.geteuid():
+            path.chmod(path.stat().st_mode | (0o700 if path.is_dir() else 0o400))
+
+
+async def _changed(git: Git, depth: int = 0) -> tuple[Sequence[bytes], Sequence[str]]:
+    """Paths that differ from the index, those of repositories inside included, and folders that cannot be opened."""
+    listed = await git.run("ls-files", "-z", "-o", "-m", "-d", "--exclude-standard")
+    names: list[bytes] = []
+    unopened = list(UNOPENED.findall(listed.err))
+    for name in dict.fromkeys(listed.names):
+        if not name.endswith(b"/"):
+            names.append(name)
+        elif inner := await _inside(git, name, depth):
+            names += [name + path for path in inner[0]]
+            unopened += [readable(name) + path for path in inner[1]]
+        else:
+            unopened.append(readable(name))
+    return names, unopened
+
+
+async def _inside(git: Git, name: bytes, depth: int) -> tuple[Sequence[bytes], Sequence[str]] | None:
+    """What a repository inside the work tree holds, by its own ignore files but not by its `.git`."""
+    assert git.work_tree is not None
+    folder = git.work_tree / os.fsdecode(name)
+    if depth >= NESTED_DEPTH or not foreign.is_folder(folder):
+        return None
+    return await _changed(replace(git, work_tree=folder, index=Path(os.devnull) / "none"), depth + 1)
+
+
+def _sort(root: Path, names: Sequence[bytes], limit_bytes: int) -> tuple[list[bytes], list[bytes]]:
+    """Paths for the index (gone ones too: they leave it), and paths that are skipped."""
+    wanted: list[bytes] = []
+    skipped: list[bytes] = []
+    links: dict[Path, bool] = {root: False}
+    for name in names:
+        path = root / os.fsdecode(name)
+        if _behind_link(path.parent, links):
+            continue  # the link itself is listed and replaces what was there
+        (wanted if _fits(path, limit_bytes) else skipped).append(name)
+    return wanted, skipped
+
+
+def _fits(path: Path, limit_bytes: int) -> bool:
+    try:
+        found = path.lstat()
+    except OSError as exc:
+        return exc.errno in (errno.ENOENT, errno.ENOTDIR)
+    if stat.S_ISREG(found.st_mode):
+        return found.st_size <= limit_bytes and os.access(path, os.R_OK)
+    return True
+
+
+def _behind_link(folder: Path, known: dict[Path, bool]) -> bool:
+    if folder not in known:
+        known[folder] = folder.is_symlink() or _behind_link(folder.parent, known)
+    return known[folder]
