@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.engine.plan import Judgement, Plan, Planner, Proof, Prover
+from harness.engine.shield import to_the_end
 from harness.engine.state import LoopState
 from harness.model.errors import Conflict, HarnessError, NotFastForward, NotFound, Refused
 from harness.model.home import Home
@@ -143,12 +144,15 @@ class Integrator:
             return Failed("conflict", f"with {plan.branch} at {tip[:12]}: {', '.join(exc.paths) or exc.message}")
 
     async def _advance(self, item: WorkItem, fence: int, plan: Plan, seal: Seal, merged: str, tip: str) -> Integration:
-        """Intent first, then the branch; what became of it is written to the same row."""
+        """Intent first, then the branch; what became of it is written to the same row, also if we are cancelled."""
         began = self._tools.clock.now()
         wanted = Integration(
             0, item.id, fence, plan.repo.name, plan.branch, tip, seal.commit, "intended", merged, began_at=began
         )
         row = await self._tools.books(lambda s: s.intend(wanted))
+        return await to_the_end(self._move(row, plan, merged, tip))
+
+    async def _move(self, row: Integration, plan: Plan, merged: str, tip: str) -> Integration:
         try:
             await self._tools.merger.advance(plan.repo, plan.branch, merged, tip)
         except NotFastForward as exc:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -76,6 +75,7 @@ class SessionRunner:
         self._desk = desk
         self._workspace = workspace
         self._live: _Live | None = None
+        self._stopping: list[asyncio.Future[None]] = []
 
     def abandoned(self, now: datetime) -> SessionRow | None:
         """The final row of a session whose run was cut off by a failure of ours; None if it never began."""
@@ -95,17 +95,28 @@ class SessionRunner:
         self._live = live
         self._publish(live)
         async with agent.session(self._brief, self._desk) as session:
-            keeper = asyncio.create_task(self._keep(session, live))
-            try:
-                async for event in session.events():
-                    self._take(event, live)
-            finally:
-                keeper.cancel()
-                with suppress(asyncio.CancelledError):
-                    await keeper
+            await self._watch(session, live)
             left = await session.exit()
         live.wip = await self._save(live) or live.wip
         return await self._finish(live, left, baseline)
+
+    async def _watch(self, session: AgentSession, live: _Live) -> None:
+        """Read to the end. A session is never without its keeper: if that fails, the session is ended as well."""
+        keeper = asyncio.create_task(self._keep(session, live))
+        keeper.add_done_callback(lambda done: self._unkept(session, done))
+        try:
+            async for event in session.events():
+                self._take(event, live)
+        finally:
+            keeper.cancel()
+            await asyncio.wait([keeper])
+            await asyncio.gather(*self._stopping)
+        if not keeper.cancelled():
+            keeper.result()
+
+    def _unkept(self, session: AgentSession, keeper: asyncio.Task[None]) -> None:
+        if not keeper.cancelled() and keeper.exception() is not None:
+            self._stopping.append(asyncio.ensure_future(session.stop(StopReason.STOP)))
 
     def _take(self, event: SessionEvent, live: _Live) -> None:
         live.watchdog.on(event, self._tools.clock.monotonic())

@@ -9,10 +9,13 @@ from typing import Any
 
 from harness.engine.interrupts import Interrupts
 from harness.engine.state import LoopState
+from harness.model.errors import DiskFull
 from harness.model.outcome import Asked, Claimed, Disposition, Failed, Outcome, Scope, Verified, dispose, outcome_word
 from harness.model.session import SessionRow
 from harness.model.work import Continuation, Lease, WorkItem
 from harness.ports import Books, Clock, Records, Settlement
+
+FULL_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -34,7 +37,7 @@ class Settler:
         row = replace(session, outcome=outcome_word(outcome), metrics=_closed(session, outcome)) if session else None
         question = (outcome.question, outcome.options) if isinstance(outcome, Asked) else None
         settlement = Settlement(outcome, disposition, session=row, question=question)
-        await self.books(lambda s: s.settle(lease, settlement, now))
+        await self._written(lease, settlement)
         self.state.outcomes[outcome_word(outcome)] += 1
         if row is not None:
             self.records.metrics(row.id, row.metrics)
@@ -44,6 +47,18 @@ class Settler:
         await self.interrupts.after(lease.item, outcome, disposition)
         self.state.bell.ring()
         return disposition
+
+    async def _written(self, lease: Lease, settlement: Settlement) -> None:
+        """The one transaction; a full disk is waited out, for what an agent did must not be forgotten."""
+        while True:
+            try:
+                await self.books(lambda s: s.settle(lease, settlement, self.clock.now()))
+            except DiskFull:
+                if self.state.stopping:
+                    raise
+                await self.clock.sleep(FULL_SECONDS)
+            else:
+                return
 
     async def _pause(self, item: WorkItem, outcome: Outcome, disposition: Disposition) -> None:
         """A failure that is not the item's stops what shares its cause; an outcome that went well ends such a pause."""
