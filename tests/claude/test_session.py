@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ async def test_a_session_works_reports_and_ends_by_itself(tmp_path: Path, monkey
         assert next(event.name for event in played.of(ToolStarted)) == "Bash"
         assert all(event.ok for event in played.of(ToolEnded))
         assert isinstance(played.events[-1], Idle)
+        slug = re.sub(r"[^A-Za-z0-9]", "-", str(tmp_path / "workspace"))
+        assert not Path(f"/tmp/claude-{os.getuid()}", slug).exists()
+        assert list((tmp_path / "tmp").glob(f"*/{slug}"))
         assert "swallow" not in (tmp_path / "workspace/env.txt").read_text()
         assert_nothing_lives(played.sheet)
 

@@ -55,7 +55,8 @@ def environment(brief: Brief) -> dict[str, str]:
         "BASH_DEFAULT_TIMEOUT_MS": _ms(min(BASH_DEFAULT_SECONDS, limits.session_timeout_seconds)),
         "BASH_MAX_TIMEOUT_MS": _ms(min(BASH_MAX_SECONDS, limits.session_timeout_seconds)),
     }
-    return {**tunable, **brief.environment, **_REQUIRED, "CLAUDE_CONFIG_DIR": str(brief.paths.claude)}
+    folders = {"CLAUDE_CONFIG_DIR": str(brief.paths.claude), "CLAUDE_CODE_TMPDIR": str(brief.paths.tmp)}
+    return {**tunable, **brief.environment, **_REQUIRED, **folders}
 
 
 def doctor(cli: Path, environ: Mapping[str, str], config: Path) -> list[Finding]:
