@@ -59,6 +59,10 @@ class Database:
 
     def close(self) -> None:
         """Idempotent; a transaction that is open is rolled back."""
+        if self._gate >= 0:
+            # The last connection to close makes a checkpoint, and those happen under the gate only.
+            with self._gated():
+                self._connection.close()
         self._connection.close()
         self._close_gate()
 

@@ -177,7 +177,7 @@ class Queue(RuleBasedStateMachine):
 
 TestQueue = Queue.TestCase
 TestQueue.settings = settings(
-    max_examples=int(os.environ.get("STORE_MACHINE_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("STORE_MACHINE_EXAMPLES", "40")),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -199,6 +199,14 @@ def test_finished_items_are_read_newest_first_without_sorting_the_history(store)
     assert any("USING INDEX items_finished" in step for step in plan)
 
 
+@pytest.mark.parametrize("name", ["attempts_streak", "pauses_open", "sessions_live", "journal_of_item", "attempts_of"])
+def test_what_is_asked_all_the_time_does_not_read_the_history(store, name):
+    sql = load(Path(schema.__file__).parent / "queries")[name]
+    values = dict.fromkeys(re.findall(r":(\w+)", sql), 0)
+    plan = [row["detail"] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert all("INDEX" in step for step in plan if step.startswith(("SCAN", "SEARCH")))
+
+
 def test_two_statements_of_one_name_are_refused(tmp_path):
     for name in ("a.sql", "b.sql"):
         (tmp_path / name).write_text("-- name: same\nSELECT 1\n")

@@ -105,6 +105,8 @@ CREATE TABLE attempts (
   UNIQUE (item, fence),
   CHECK ((phase = 'settled') = (ended_at IS NOT NULL))
 ) STRICT;
+CREATE INDEX attempts_counted ON attempts (ended_at, id) WHERE counted = 1;
+CREATE INDEX attempts_well ON attempts (ended_at) WHERE outcome IN ('verified', 'claimed');
 
 CREATE TABLE sessions (
   seq INTEGER PRIMARY KEY,
@@ -184,6 +186,7 @@ CREATE TABLE pauses (
   ended_by TEXT
 ) STRICT;
 CREATE UNIQUE INDEX pauses_open ON pauses (scope, source) WHERE ended_at IS NULL;
+CREATE INDEX pauses_closed ON pauses (scope, kind, ended_at);
 
 CREATE TABLE owners (
   owner TEXT PRIMARY KEY,

@@ -1,6 +1,7 @@
 -- name: pauses_open
 -- What is paused now, oldest first.
-SELECT id, scope, kind, reason, source, began_at, until FROM pauses WHERE ended_at IS NULL ORDER BY id
+SELECT id, scope, kind, reason, source, began_at, until FROM pauses INDEXED BY pauses_open
+WHERE ended_at IS NULL ORDER BY id
 
 -- name: pause_open
 -- One open pause a scope and source.
