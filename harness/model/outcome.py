@@ -27,7 +27,7 @@ class Cause(StrEnum):
 
 
 class Resume(StrEnum):
-    """What a next session begins with: the same conversation, a fresh one, or there is none."""
+    """What a next session begins with: the same conversation, a fresh one on the kept workspace, or nothing kept."""
 
     SAME = "same"
     FRESH = "fresh"
@@ -152,7 +152,9 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
         "stalled": _harness("the session stalled: no sign of life, no API call or tool open"),
         "stalled_start": _harness("the agent did not start in time", _DOCTOR),
         "protocol": _harness("the agent's output could not be understood", "./loop session errors SESSION"),
-        "conflict": _harness("the work conflicts with what was integrated meanwhile"),
+        "conflict": Rule(
+            Cause.HARNESS, Resume.NO, Scope.ITEM, "the work conflicts with what was integrated meanwhile", _WHY
+        ),
         "fault": _harness("the loop itself failed while it handled the item", "./loop doctor"),
         "invalid_item": Rule(
             Cause.PERMANENT, Resume.NO, Scope.ITEM, "the item itself cannot be worked on", "./loop queue show ITEM"
