@@ -1,0 +1,38 @@
+"""The interrupt file as an operator sees it: there or not, and what it says (contract 2, H46)."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+MOST_REASON_BYTES = 64 * 1024
+
+
+def read_reason(path: Path) -> str | None:
+    """None if there is no interrupt file. Whatever has that name pauses; only a plain file is read."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    text = _text(path) if stat.S_ISREG(found.st_mode) else ""
+    when = datetime.fromtimestamp(found.st_mtime, UTC).astimezone().isoformat(timespec="seconds")
+    return text or f"no reason given, created {when} by {_user(found.st_uid)}"
+
+
+def _text(path: Path) -> str:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        return f"(cannot be read: {exc.strerror})"
+    with os.fdopen(handle, "rb") as file:
+        return file.read(MOST_REASON_BYTES).decode(errors="replace").strip()
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

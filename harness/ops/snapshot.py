@@ -1,0 +1,210 @@
+"""The one read model of now: what runs, what is queued, what came of the last day, what it cost (H10).
+
+Read from the store, the lock and the interrupt file; neither the configuration nor the loop is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from harness import __version__
+from harness.model.home import Home
+from harness.model.journal import Pause
+from harness.model.work import WorkItem, WorkState, priority_name
+from harness.ops.answers import Document
+from harness.ops.books import reading_if_any, running
+from harness.ops.interrupt import read_reason
+from harness.proc.lock import holder
+from harness.proc.resources import disk, memory
+from harness.store.reports import latest_attempts, latest_run, outcomes_since, spend_since
+from harness.store.sqlite import SqliteStore
+
+PERIOD = timedelta(hours=24)
+WHOLE = frozenset({"loop", "credential"})
+"""Scopes of pauses that hold up everything."""
+FILE_SOURCE = "interrupt-request.txt"
+EXIT_CODES: Mapping[str, int] = {"running": 0, "stopped": 3, "paused": 5}
+_PID = re.compile(r"pid (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session that runs now; `silent_seconds` since the last sign of the agent."""
+
+    id: str
+    item: str
+    title: str
+    state: str
+    silent_seconds: float | None
+    running_seconds: float | None
+    doing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """US dollars of the sessions that ended in the period, exact; `unknown`: sessions without a known cost."""
+
+    hours: float
+    usd: str
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`state` running, paused or stopped; `counts` items by state, `outcomes` settled attempts of the period."""
+
+    state: str
+    at: datetime
+    home: str
+    version: str
+    pid: int | None
+    since: datetime | None
+    reasons: tuple[str, ...] = ()
+    sessions: tuple[LiveSession, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    next: Mapping[str, str] | None = None
+    needs: tuple[Mapping[str, str], ...] = ()
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    last: tuple[Mapping[str, object], ...] = ()
+    spend: Spend = Spend(24.0, "0", 0)
+    resources: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def status(home: Home, now: datetime) -> Document:
+    """Exit 0 running, 3 stopped, 5 paused (contract 4)."""
+    snapshot = take(home, now)
+    return Document("loop.status/1", snapshot, EXIT_CODES[snapshot.state])
+
+
+def take(home: Home, now: datetime) -> Snapshot:
+    """The snapshot of `home` at this moment."""
+    alive = running(home)
+    with reading_if_any(home) as store:
+        pauses = store.pauses() if store is not None else ()
+        whole = paused_by(home, pauses)
+        found = Snapshot(
+            state="stopped" if not alive else "paused" if whole else "running",
+            at=now,
+            home=str(home.root),
+            version=__version__,
+            pid=loop_pid(home) if alive else None,
+            since=_since(home, store) if alive else None,
+            reasons=tuple(_reasons(alive, whole, pauses, store)),
+            resources=_resources(home),
+        )
+        return found if store is None else _with_books(found, store)
+
+
+def _with_books(found: Snapshot, store: SqliteStore) -> Snapshot:
+    return replace(
+        found,
+        sessions=tuple(_live(store, found.at)) if found.pid is not None else (),
+        counts={each.value: number for each, number in store.counts().items()},
+        next=_next(store),
+        needs=tuple(_needs(store)),
+        outcomes=outcomes_since(store, found.at - PERIOD),
+        last=tuple(_last(store)),
+        spend=_spend(store, found.at),
+    )
+
+
+def loop_pid(home: Home) -> int | None:
+    """The pid that the holder of the loop's lock wrote into it."""
+    found = _PID.search(holder(home.lock))
+    return int(found[1]) if found else None
+
+
+def paused_by(home: Home, pauses: Sequence[Pause]) -> list[str]:
+    """Why nothing at all is leased, in sentences; empty if nothing stands in the way of everything."""
+    asked = read_reason(home.interrupt_file)
+    whole = [pause for pause in pauses if pause.scope in WHOLE and pause.source != FILE_SOURCE]
+    return [*([asked] if asked is not None else []), *map(sentence, whole)]
+
+
+def sentence(pause: Pause) -> str:
+    """A pause for people: why, and what ends it."""
+    ends = f"tried again at {pause.until.astimezone():%H:%M:%S}" if pause.until else "until ./loop resume"
+    scope = "" if pause.scope in WHOLE else f"{pause.scope}: "
+    return f"{scope}{pause.reason} ({ends})"
+
+
+def _reasons(alive: bool, whole: list[str], pauses: Sequence[Pause], store: SqliteStore | None) -> Iterator[str]:
+    if not alive:
+        yield "no loop runs here"
+        if whole:
+            yield "it will start paused:"
+    yield from whole
+    yield from (sentence(pause) for pause in pauses if pause.scope not in WHOLE)
+    left = len(store.sessions(live=True)) if store is not None and not alive else 0
+    if left:
+        yield f"{left} session(s) of a loop that was killed: the next start saves and resumes their work"
+
+
+def _since(home: Home, store: SqliteStore | None) -> datetime | None:
+    run = latest_run(store) if store is not None else None
+    return run.began_at if run is not None and run.ended_at is None else _locked_at(home)
+
+
+def _locked_at(home: Home) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(home.lock.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+
+
+def _live(store: SqliteStore, now: datetime) -> Iterator[LiveSession]:
+    for row in reversed(store.sessions(live=True)):
+        item = store.item(row.item)
+        yield LiveSession(
+            id=row.id,
+            item=row.item,
+            title=item.title if item else "",
+            state=row.status.value,
+            silent_seconds=_seconds(row.heartbeat or row.started_at, now),
+            running_seconds=_seconds(row.started_at, now),
+            doing=row.doing,
+        )
+
+
+def _seconds(since: datetime | None, now: datetime) -> float | None:
+    return None if since is None else max(0.0, round((now - since).total_seconds(), 3))
+
+
+def _next(store: SqliteStore) -> Mapping[str, str] | None:
+    found = store.items(states=[WorkState.READY], limit=1)
+    return _short(found[0]) if found else None
+
+
+def _short(item: WorkItem) -> Mapping[str, str]:
+    facts = {"id": item.id, "title": item.title, "kind": item.kind, "lane": item.lane}
+    return {**facts, "priority": priority_name(item.priority)}
+
+
+def _needs(store: SqliteStore) -> Iterator[Mapping[str, str]]:
+    for item in store.items(states=[WorkState.WAITING, WorkState.PARKED], limit=5):
+        yield {"id": item.id, "state": item.state.value, "title": item.title, "reason": item.reason}
+
+
+def _last(store: SqliteStore) -> Iterator[Mapping[str, object]]:
+    for attempt in latest_attempts(store, 5):
+        facts = {"item": attempt.item, "outcome": attempt.outcome, "ending": attempt.ending}
+        yield {**facts, "ended_at": attempt.ended_at, "sentence": attempt.sentence}
+
+
+def _spend(store: SqliteStore, now: datetime) -> Spend:
+    usd, unknown = spend_since(store, now - PERIOD)
+    return Spend(PERIOD.total_seconds() / 3600, str(usd), unknown)
+
+
+def _resources(home: Home) -> Mapping[str, float | None]:
+    free = memory()
+    available = round(100 * free.available / free.total, 1) if free is not None else None
+    return {
+        "disk_free_percent": round(disk(home.state).percent_free, 1),
+        "memory_available_percent": available,
+        "load": round(os.getloadavg()[0], 2),
+    }
