@@ -33,7 +33,7 @@ def _make(name: str, section: Any, loaded: Loaded, home: Home, environ: Mapping[
         agent: Agent = kind(
             ClaudeOptions.model_validate(section.model_dump()),
             policy=_judges(loaded),
-            containment=AgentInitContainment(folder),
+            containment=AgentInitContainment(folder, isolation=loaded.config.isolation.model_dump()),
             environ=environ,
             config=home.claude,
             name=name,

@@ -34,7 +34,7 @@ class ConfigPlanner:
             expects=kind.expects,
             agent=self.agents[values.agent],
             limits=values.limits,
-            options=_options(values),
+            options=_options(values) | {"debug": self.loaded.claude_debug},
             gates=judges(section, item.kind, kind.expects),
             setup=tuple(section.setup),
             integrate=section.integrate,
@@ -72,7 +72,7 @@ def judges(section: RepositorySection, kind: str, expects: str) -> tuple[str, ..
     return tuple(g.name for g in section.gates if kind in g.kinds or (not g.kinds and expects == "commit"))
 
 
-def _options(values: Effective) -> Mapping[str, Any]:
+def _options(values: Effective) -> dict[str, Any]:
     return {
         "model": values.model,
         "permission_mode": values.permission_mode,

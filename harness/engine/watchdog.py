@@ -100,15 +100,17 @@ class Watchdog:
         self.last_sign = at
         self._retry_since = None
         match event:
-            case Requesting():
-                self.state = "requesting"
-            case Streaming() | Said():
-                self.state = "streaming"
             case ToolStarted():
                 self._tools[event.id] = _OpenTool(event.name, event.summary, event.digest, at, event.limit_seconds)
                 self.state = "tools"
             case ToolEnded():
                 self._tool_ended(event)
+            case Requesting() | Streaming() | Said() | Compacting() if self._tools:
+                pass  # a subagent's, or the rest of a message whose tool already runs
+            case Requesting():
+                self.state = "requesting"
+            case Streaming() | Said():
+                self.state = "streaming"
             case Compacting():
                 self.state = "compacting"
             case TurnEnded():

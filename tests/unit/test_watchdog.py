@@ -70,6 +70,11 @@ def test_a_second_open_tool_keeps_the_session_alive_when_the_first_ends():
     assert verdict(dog, 300.0) is None
 
 
+def test_words_beside_an_open_tool_do_not_shorten_its_limit():
+    dog = watched(tool(limit=120), Streaming(), Requesting())
+    assert verdict(dog, 100.0) is None
+
+
 def test_a_session_that_never_starts_is_told_apart():
     dog = Watchdog(LIMITS, started=0.0)
     assert verdict(dog, 59.0) is None
