@@ -138,7 +138,7 @@ def _root(environ: Mapping[str, str]) -> list[Finding]:
             "running as root without isolation: the CLI refuses bypassPermissions",
             expected="an ordinary user, or IS_SANDBOX=1 where root is contained from outside",
             mend="run as an ordinary user, or set IS_SANDBOX=1 in a container made for this",
-            ending="cli_missing",
+            ending="sandbox_missing",
         )
     ]
 
