@@ -232,7 +232,11 @@ def test_only_endings_of_the_agent_count_and_they_end_the_rows_of_rescues(store)
     assert [row.number for row in store.attempts("a")] == [1, 1, 1, 1, 1]
     last = store.attempts("a")[-1]
     assert (last.counted, last.cause, last.ending, last.evidence) == (True, "agent", "gate_failed", "2 tests red")
-    assert lease(store, now=later(60)).item.attempts == 1
+    again = lease(store, now=later(60))
+    assert again.item.attempts == 1
+    store.settle(again, rescued, NOW)
+    finished = store.settle(lease(store), done(), NOW)
+    assert (finished.attempts, finished.rescues, finished.deferrals) == (1, 0, 0)
 
 
 def test_a_continuation_stays_until_the_next_settlement(store):
@@ -252,6 +256,8 @@ def test_a_settlement_that_fails_leaves_nothing_behind(store):
     assert (store.item("a").state, store.attempts("a")[0].phase) == (S.LEASED, "preparing")
     assert store.written() == []
     store.settle(held, done(), NOW)
+    assert kinds(store) == ["item.settled"]
+    assert [entry.kind for entry in store.journal()] == ["item.added", "item.leased", "item.settled"]
 
 
 def test_a_question_makes_the_item_wait_for_a_person(store):
