@@ -41,11 +41,11 @@ from harness.proc.contain import Reaper
 from harness.proc.resources import disk
 from harness.prompting.render import TemplatePrompts
 from harness.store.files import SessionFiles
+from harness.store.reading import open_writer
 from harness.store.sqlite import SqliteStore
 from harness.store.thread import StoreThread
 
 SHIPPED_PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
-GATE_FILE = "gate.lock"
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class Parts:
 def open_store(home: Home) -> SqliteStore:
     """The store for writing; made and migrated if need be."""
     home.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return SqliteStore(home.database, gate=home.state / GATE_FILE)
+    return open_writer(home.state)
 
 
 def prompts_of(home: Home) -> TemplatePrompts:

@@ -50,6 +50,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "component.failed": _error("A part of the loop failed"),
         "preflight": _warn("Found before the start"),
         "signal.hup": _info("Signal HUP"),
+        "queue.absorbed": _info("state/queue.json was edited and taken in"),
         "queue.problem": _warn("state/queue.json is left alone"),
         "pause.opened": _warn("Pause begins"),
         "pause.changed": _warn("Pause goes on"),
