@@ -21,6 +21,12 @@ MOST_LOG_BYTES = 5 * 1024 * 1024
 PROMPTED = "error"
 
 
+class Fault(HarnessError):
+    """The program's own fault, as opposed to everything an operator can mend."""
+
+    code = "internal"
+
+
 def say(call: Invocation, error: HarnessError) -> int:
     """Tell the error in the shape that was asked for; its exit code. JSON is data: it goes to stdout."""
     if call.as_json:
@@ -66,7 +72,7 @@ def unexpected(call: Invocation, exc: Exception, argv: list[str]) -> HarnessErro
     if call.environ.get("DEBUG"):
         sys.stderr.write(text)
     kept = _keep(call, f"{call.now().isoformat(timespec='seconds')} {number} {argv!r}\n{text}")
-    return HarnessError(
+    return Fault(
         f"unexpected {type(exc).__name__}: {exc} (error id {number})",
         cause=kept,
         hint="this is a fault of the program: please report it with the lines of that id; DEBUG=1 shows them here",
