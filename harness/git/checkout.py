@@ -35,7 +35,7 @@ async def create(folder: Path, source: Git, commit: str, *, content: str | None 
     refs = await source.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
     packed = refs.out.replace(b" refs/heads/", b" refs/remotes/origin/")
     await asyncio.to_thread(_lay_out, folder, source.git_dir, commit, packed, excluded)
-    git = Git(folder / ".git", work_tree=folder)
+    git = Git(folder / ".git", work_tree=folder, durable=False)
     await git.run("read-tree", "-u", "--reset", content or commit)
     if content:
         await git.run("read-tree", "-m", commit)

@@ -42,6 +42,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def holds_something(path: Path) -> bool:
+    """Whether `path` is a directory itself with anything in it; one that cannot be listed counts as full."""
+    try:
+        return is_folder(path) and any(path.iterdir())
+    except PermissionError:
+        return True
+
+
 def head(workspace: Path) -> str | None:
     """The commit a workspace's `.git/HEAD` leads to, None if there is none that can be read."""
     name = "HEAD"

@@ -45,9 +45,13 @@ PRIVATE_SWITCHES: Mapping[str, str] = {
     "core.attributesFile": "/dev/null",
     "core.excludesFile": "/dev/null",
     "core.sparseCheckout": "false",
+    "core.splitIndex": "false",
     "core.untrackedCache": "false",
 }
 """For folders of ours; in a user's own checkout their sparse patterns and caches hold."""
+
+DURABLE_SWITCHES: Mapping[str, str] = {"core.fsync": "objects,reference", "core.fsyncMethod": "batch"}
+"""Work that was saved survives a power cut: git leaves loose objects to the file system otherwise."""
 
 LOCKED = re.compile(r"\.lock': File exists|unable to lock|Another git process seems to be running", re.IGNORECASE)
 IDENTITY: Mapping[str, str] = {
@@ -80,7 +84,8 @@ class Git:
     """git on one git directory. `replace()` gives one with a work tree or an index of its own.
 
     `borrowed` is an agent's object folder, read besides our own objects. `users` is set for a user's own checkout
-    alone: there their global configuration holds too, because filters such as LFS live in it.
+    alone: there their global configuration holds too, because filters such as LFS live in it. A folder that can be
+    made anew need not be `durable`.
     """
 
     git_dir: Path
@@ -88,6 +93,7 @@ class Git:
     index: Path | None = None
     borrowed: Path | None = None
     users: bool = False
+    durable: bool = True
     timeout_seconds: float = TIMEOUT_SECONDS
 
     async def run(
@@ -122,7 +128,11 @@ class Git:
         return (await self.run(*arguments, accept=(0, 1))).code == 0
 
     def _argv(self, arguments: Sequence[str]) -> list[str]:
-        switches = SWITCHES if self.users else {**SWITCHES, **PRIVATE_SWITCHES}
+        switches = {
+            **SWITCHES,
+            **({} if self.users else PRIVATE_SWITCHES),
+            **(DURABLE_SWITCHES if self.durable else {}),
+        }
         return ["git", *(part for key, value in switches.items() for part in ("-c", f"{key}={value}")), *arguments]
 
     def _environment(self) -> dict[str, str]:

@@ -18,8 +18,11 @@ from pathlib import Path
 
 from harness.git import foreign
 from harness.git.run import Git, readable
+from harness.model.errors import GitError
 
 NESTED_DEPTH = 4
+NO_INDEX = Path("/nonexistent/index")
+POINTER = b"160000 "
 UNOPENED = re.compile(r"could not open directory '(.+)': ", re.MULTILINE)
 
 
@@ -31,14 +34,22 @@ class Snapshot:
     skipped: tuple[str, ...] = ()
 
 
-async def take(git: Git, *, limit_bytes: int) -> Snapshot:
-    """Bring the index of `git` up to the work tree and write its tree. Ignored files are left out. Raises GitError."""
+async def take(git: Git, *, limit_bytes: int, everything: bool = False) -> Snapshot:
+    """Bring the index of `git` up to the work tree and write its tree. Ignored files are left out. Raises GitError.
+
+    With `everything`, for a folder that is about to go, also the files behind pointers to repositories that the agent
+    committed or that are submodules: their commits exist nowhere else.
+    """
     assert git.work_tree is not None
+    if everything:
+        await _open_pointers(git, git.work_tree)
     listed, unopened = await _changed(git)
     wanted, skipped = await asyncio.to_thread(_sort, git.work_tree, listed, limit_bytes)
     if wanted:
-        feed = b"\0".join(wanted) + b"\0"
-        await git.run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", feed=feed)
+        try:
+            await _record(git, wanted)
+        except GitError:
+            skipped += await _record_unconverted(git, wanted)
     tree = await git.line("write-tree")
     return Snapshot(tree, (*map(readable, skipped), *unopened))
 
@@ -75,13 +86,55 @@ async def _changed(git: Git, depth: int = 0) -> tuple[Sequence[bytes], Sequence[
     return names, unopened
 
 
+async def _record(git: Git, names: Sequence[bytes]) -> None:
+    feed = b"\0".join(names) + b"\0"
+    await git.run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", feed=feed)
+
+
+async def _record_unconverted(git: Git, names: Sequence[bytes]) -> list[bytes]:
+    """Record files byte by byte: attributes that an agent wrote may ask for a conversion that cannot be done.
+
+    Returns names that cannot be passed to git this way (those with a line break). Raises GitError.
+    """
+    assert git.work_tree is not None
+    root = git.work_tree
+    files = {name: found for name in names if (found := _regular(root / os.fsdecode(name)))}
+    plain = [name for name in files if b"\n" not in name]
+    if others := [name for name in names if name not in files]:
+        await _record(git, others)
+    feed = b"".join(b"./" + name + b"\n" for name in plain)
+    hashed = await git.run("hash-object", "-w", "--no-filters", "--stdin-paths", feed=feed)
+    modes = [b"100755" if files[name].st_mode & stat.S_IXUSR else b"100644" for name in plain]
+    entries = zip(modes, hashed.out.split(), plain, strict=True)
+    lines = b"".join(b"%s %s\t%s\0" % entry for entry in entries)
+    await git.run("update-index", "-z", "--replace", "--index-info", feed=lines)
+    return [name for name in files if name not in plain]
+
+
+def _regular(path: Path) -> os.stat_result | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None  # gone: the index drops it
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
+async def _open_pointers(git: Git, root: Path) -> None:
+    """Take pointers to repositories with content out of the index, so that their files are found as new ones."""
+    listed = await git.run("ls-files", "-z", "--stage")
+    names = [entry.partition(b"\t")[2] for entry in listed.names if entry.startswith(POINTER)]
+    filled = [name for name in names if foreign.holds_something(root / os.fsdecode(name))]
+    if filled:
+        await git.run("update-index", "-z", "--force-remove", "--stdin", feed=b"\0".join(filled) + b"\0")
+
+
 async def _inside(git: Git, name: bytes, depth: int) -> tuple[Sequence[bytes], Sequence[str]] | None:
     """What a repository inside the work tree holds, by its own ignore files but not by its `.git`."""
     assert git.work_tree is not None
     folder = git.work_tree / os.fsdecode(name)
     if depth >= NESTED_DEPTH or not foreign.is_folder(folder):
         return None
-    return await _changed(replace(git, work_tree=folder, index=Path(os.devnull) / "none"), depth + 1)
+    return await _changed(replace(git, work_tree=folder, index=NO_INDEX), depth + 1)
 
 
 def _sort(root: Path, names: Sequence[bytes], limit_bytes: int) -> tuple[list[bytes], list[bytes]]:

@@ -107,7 +107,7 @@ class GitWorkspaces:
         not hold together, are named in `skipped`; the rest is saved all the same. Raises GitError.
         """
         async with held(self._records.lock(workspace.item)):
-            return await self._save(workspace, session, self._file_bytes)
+            return await self._save(workspace, session)
 
     async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:
         """Take the agent's commits over, rewrite them, keep them under refs/harness/<item>/sealed.
@@ -195,20 +195,21 @@ class GitWorkspaces:
             if record is None:
                 raise Refused(f"{path} is no workspace of ours", hint="move it away")
             workspace = record.workspace(self._root)
-            saved = await self._save(workspace, item, LAST_FILE_BYTES)
+            saved = await self._save(workspace, item, last=True)
             if saved and saved.skipped:
                 snapshot.make_readable(path, saved.skipped)
-                await self._save(workspace, item, LAST_FILE_BYTES)
+                await self._save(workspace, item, last=True)
             await self._check_kept(workspace)
         await self._discard(item)
 
-    async def _save(self, workspace: Workspace, session: str, limit_bytes: int) -> Autosave | None:
+    async def _save(self, workspace: Workspace, session: str, *, last: bool = False) -> Autosave | None:
         if not foreign.is_folder(workspace.path):
             return None
         git, record, problem = await self._adopted(workspace)
-        now = await snapshot.take(git, limit_bytes=limit_bytes)
-        last = (record.saver, record.saved_tree, record.saved_head)
-        if (now.tree, record.head) == (record.base_tree, record.base) or last == (session, now.tree, record.head):
+        limit = LAST_FILE_BYTES if last else self._file_bytes
+        now = await snapshot.take(git, limit_bytes=limit, everything=last)
+        before = (record.saver, record.saved_tree, record.saved_head)
+        if (now.tree, record.head) == (record.base_tree, record.base) or before == (session, now.tree, record.head):
             return None
         ref = await _next_ref(git, session)
         message = f"Autosave of {workspace.item}\n\nHarness-Item: {workspace.item}\nHarness-Session: {session}\n"
@@ -242,7 +243,7 @@ class GitWorkspaces:
     async def _check_kept(self, workspace: Workspace) -> None:
         """Raises Refused unless a ref holds what stands in the folder now."""
         git, record, problem = await self._adopted(workspace)
-        now = await snapshot.take(git, limit_bytes=LAST_FILE_BYTES)
+        now = await snapshot.take(git, limit_bytes=LAST_FILE_BYTES, everything=True)
         if now.skipped or not await self._kept(git, record, now):
             what = f"files that are nowhere else: {', '.join(now.skipped[:5])}" if now.skipped else "unsaved work"
             raise Refused(f"{workspace.path} holds {what}", hint="./loop worktree list", cause=problem)
