@@ -73,6 +73,10 @@ class Agent(Protocol):
     name: str
 
     def session(self, brief: Brief, desk: Desk) -> AbstractAsyncContextManager[AgentSession]: ...
+    def warm(self) -> None:
+        """Begin what makes the first session start sooner, without waiting for it. Idempotent."""
+        ...
+
     def doctor(self) -> Sequence[Finding]:
         """What stands in the way of starting sessions: program, version, account. Never starts a session."""
         ...

@@ -125,6 +125,9 @@ class ScriptedAgent:
         finally:
             await session.stop(StopReason.FINISHED)
 
+    def warm(self) -> None:
+        """Nothing to import."""
+
     def doctor(self) -> Sequence[Finding]:
         return (Finding("agent", "ok", "scripted agent: no CLI, no account"),)
 

@@ -18,6 +18,7 @@ from harness.engine.worker import Course
 from harness.model.environment import agents_share
 from harness.model.errors import Busy, HarnessError
 from harness.model.home import Home
+from harness.model.work import WorkState
 from harness.ports import Journalist
 from harness.proc.contain import become_subreaper
 from harness.proc.identity import boot_id, identify
@@ -75,11 +76,20 @@ def run_loop(loaded: Loaded, course: Course, journalist: Journalist) -> Ended:
 async def _run(loaded: Loaded, course: Course, journalist: Journalist, environ: Mapping[str, str]) -> Ended:
     parts = build(loaded, journalist, environ)
     try:
+        await _warm(parts, course)
         for finding in check_start(loaded, parts.agents, parts.prompts):
             journalist.line("WARN", "preflight", check=finding.check, found=finding.found, mend=finding.mend)
         return await _started(parts, course, journalist)
     finally:
         await parts.books.close()
+
+
+async def _warm(parts: Parts, course: Course) -> None:
+    """Agents get ready beside the checks, unless this course would end without a session."""
+    counts = await parts.books(lambda s: s.counts())
+    if course.waits or counts.get(WorkState.READY):
+        for agent in parts.agents.values():
+            agent.warm()
 
 
 async def _started(parts: Parts, course: Course, journalist: Journalist) -> Ended:
@@ -101,7 +111,7 @@ async def _started(parts: Parts, course: Course, journalist: Journalist) -> Ende
             await parts.intake.tick()
             supervisor = Supervisor(clock, lambda name, exc: _failed(journalist, name, exc), state.stop)
             await supervisor.run(parts.worker(course), parts.others)
-            await parts.intake.tick()
+            await parts.intake.close()
         finally:
             await _goodbye(parts)
             lock.release()

@@ -39,6 +39,9 @@ class Unstarted:
     def session(self, brief: Brief, desk: Desk) -> AbstractAsyncContextManager[AgentSession]:  # noqa: ARG002
         raise Refused(f"agent {self.name} is only planned with, not started")
 
+    def warm(self) -> None:
+        """Never started, so never made ready."""
+
     def doctor(self) -> Sequence[Finding]:
         return ()
 

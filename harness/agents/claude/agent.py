@@ -1,4 +1,4 @@
-"""The Claude agent: from a brief to a session. Imports the SDK in a thread, begun when the agent is made."""
+"""The Claude agent: from a brief to a session. Imports the SDK in a thread, begun by `warm`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,6 @@ class ClaudeAgent:
         self._module: Future[ModuleType] | None = None
         # a cold start is a second of CPU: more of them at once than cores and all run into the SDK's own time-out
         self._spawning = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
-        self.warm()
 
     @property
     def cli(self) -> Path:
@@ -59,11 +58,13 @@ class ClaudeAgent:
         """Begin to import the SDK, so that the first session does not wait for it. Idempotent."""
         if self._module is None:
             self._module = Future()
-            Thread(target=_load, args=(self._module,), name="import claude sdk", daemon=True).start()
+            # No daemon: Python aborts the process if it ends while such a thread imports an extension module.
+            Thread(target=_load, args=(self._module,), name="import claude sdk").start()
 
     @contextlib.asynccontextmanager
     async def session(self, brief: Brief, desk: Desk) -> AsyncIterator[AgentSession]:
         """Raises ImportError if the SDK is not installed, HarnessError if the session's files cannot be written."""
+        self.warm()
         assert self._module is not None
         loaded = await asyncio.wrap_future(self._module)
         environment = {**cli.environment(brief), **self._containment.arm(brief, self.cli)}
