@@ -43,6 +43,9 @@ class EngineMirror:
     def export(self, store: Store) -> None:
         self._mirror(store).export(self._clock.now())
 
+    def close(self, store: Store) -> None:
+        self._mirror(store).export(self._clock.now(), last=True)
+
     def _mirror(self, store: Store) -> QueueMirror:
         assert isinstance(store, SqliteStore)
         if self._kept is None:

@@ -10,6 +10,7 @@ from harness.engine.state import LoopState
 from harness.ports import Books, Clock, Store
 
 MIRROR_SECONDS = 1.0
+BEHIND_SECONDS = 10.0
 DISK_SECONDS = 5.0
 PULSE_SECONDS = 10.0
 LEAST_FREE_BYTES = 50 * 1024 * 1024
@@ -20,6 +21,9 @@ class Mirror(Protocol):
 
     def absorb(self, store: Store) -> None: ...
     def export(self, store: Store) -> None: ...
+    def close(self, store: Store) -> None:
+        """The last export of a loop: nobody comes after it to make good what a limit of frequency held back."""
+        ...
 
 
 @dataclass(slots=True)
@@ -37,11 +41,15 @@ class Intake:
             ticket = self.state.bell.ticket()
             await self.tick()
             await self.clock.sleep(MIRROR_SECONDS)
-            await self.state.bell.after(ticket, None)
+            await self.state.bell.after(ticket, BEHIND_SECONDS)
 
     async def tick(self) -> None:
         await self.books(self.mirror.absorb)
         await self.books(self.mirror.export)
+
+    async def close(self) -> None:
+        await self.books(self.mirror.absorb)
+        await self.books(self.mirror.close)
 
 
 @dataclass(slots=True)

@@ -78,13 +78,15 @@ class QueueMirror:
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
-    def export(self, now: datetime) -> bool:
+    def export(self, now: datetime, *, last: bool = False) -> bool:
         """Write the first 10,000 unfinished items in order, if anything changed; whether it wrote.
 
-        At most once a second and a tenth of the time. Never over something that is not ours: absorb that first.
+        At most once a second and a tenth of the time, but for the `last` time of a loop. Never over something that is
+        not ours: absorb that first.
         """
         head = self._store.journal_head()
-        if (head == self._head and self.path.exists()) or (self._due_at is not None and now < self._due_at):
+        early = self._due_at is not None and now < self._due_at and not last
+        if early or (head == self._head and self.path.exists()):
             return False
         began = time.perf_counter()
         kept, current = self._store.mirror_base(self.path.name), self._digest()
