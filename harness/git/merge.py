@@ -13,7 +13,7 @@ from harness.git import repository
 from harness.git.bench import bench
 from harness.git.mutex import held
 from harness.git.repository import opened
-from harness.git.run import Git, readable
+from harness.git.run import ERROR_LINES, Git, readable
 from harness.model.errors import Conflict, GitError, NotFastForward
 from harness.ports import RepositoryRef, Seal
 
@@ -138,12 +138,12 @@ async def _advance_checkout(git: Git, folder: Path, branch: str, commit: str) ->
         return
     paths = tuple(dict.fromkeys(_in_the_way(merged.err)))
     names = f": {', '.join(paths[:10])}" if paths else ""
-    last = merged.err.strip().splitlines()[-6:]
+    first = merged.err.strip().splitlines()[:ERROR_LINES]
     raise NotFastForward(
         f"{branch} is checked out in {folder} and cannot advance there{names}",
         paths=paths,
         hint=f"commit, move or stash them in {folder}",
-        cause="\n".join(last),
+        cause="\n".join(first),
     )
 
 
