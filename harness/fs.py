@@ -72,6 +72,7 @@ def discard(folder: Path, *, under: Path) -> None:
 
 def _unlock(folder: Path) -> None:
     """Agents may leave read-only folders behind (build caches do); deleting needs write permission on each."""
+    folder.chmod(0o700)
     for parent, folders, _files in os.walk(folder, followlinks=False):
         for name in (".", *folders):
             path = Path(parent) / name
