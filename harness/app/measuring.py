@@ -32,6 +32,11 @@ class LogMeter:
         read = metrics(log, transcript=self._transcript(row), baseline=before) if log.exists() else {}
         return {**read, **self._known(row), **facts}
 
+    def has_conversation(self, row: SessionRow) -> bool:
+        """The CLI resumes a transcript that holds a prompt, and refuses one that it has not got so far with."""
+        transcript = self._transcript(row)
+        return transcript is not None and _has(transcript, b'"type":"user"')
+
     def context(self, row: SessionRow) -> Mapping[str, Any]:
         log = self.home.session_log(row.id)
         return {"last_texts": last_texts(log) if log.exists() else []}
@@ -58,3 +63,9 @@ class LogMeter:
             "commits": [],
             "gates": [],
         }
+
+
+def _has(path: Path, mark: bytes) -> bool:
+    """Inside a JSON string quotes are escaped, so the mark occurs as a field only."""
+    with path.open("rb") as file:
+        return any(mark in line for line in file)

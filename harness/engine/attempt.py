@@ -47,6 +47,7 @@ class _Told:
 
     session: SessionRow | None = None
     work: Continuation | None = None
+    proving: Continuation | None = None
     workspace: Workspace | None = None
     folders: list[Path] = field(default_factory=list)
 
@@ -68,8 +69,8 @@ class Attempt:
             outcome = await self._story()
         except asyncio.CancelledError:
             outcome = Interrupted("the loop stopped", "loop")
-            if self._told.work is not None and self._told.work.seal:
-                self._told.work = replace(self._told.work, mode="seal", reason="the loop stopped")
+            if self._told.proving is not None:
+                self._told.work = replace(self._told.proving, reason="the loop stopped")
         except (LeaseLost, StoreError) as exc:
             if not isinstance(exc, DiskFull):
                 raise
@@ -78,9 +79,20 @@ class Attempt:
             outcome = Failed(_ending_of(exc), f"{exc.message}\n{exc.cause}".strip())
         except Exception:
             outcome = Failed("fault", traceback.format_exc(limit=-6))
+        await self._end(outcome)
+        return outcome
+
+    async def _end(self, outcome: Outcome) -> None:
+        """Settled to the last file even if the loop gives us up meanwhile: a settlement is never cancelled."""
+        ending = asyncio.create_task(self._settle(outcome))
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending
+
+    async def _settle(self, outcome: Outcome) -> None:
         disposition = await self._tools.settler.settle(self._lease, outcome, self._told.session, self._told.work)
         await self._tidy(disposition)
-        return outcome
 
     async def _tidy(self, disposition: Disposition) -> None:
         """What a session needed goes with it (O13), the workspace once its item is done; what stays is said."""
@@ -98,8 +110,9 @@ class Attempt:
 
     async def _story(self) -> Outcome:
         plan = self._tools.planner.plan(self._item)
-        goes_on = self._item.continuation
-        if goes_on is not None and goes_on.mode == "seal" and goes_on.seal:
+        goes_on = await self._goes_on()
+        if goes_on is not None and goes_on.mode == "seal":
+            self._told.proving = goes_on
             self._free_slot()
             return await self._tools.integrator.resume(self._lease, plan, goes_on)
         workspace = await self._workspace(plan, goes_on)
@@ -109,6 +122,17 @@ class Attempt:
         if outcome is not None:
             return outcome
         return await self._land(plan, workspace, result)
+
+    async def _goes_on(self) -> Continuation | None:
+        """Where the item goes on. A session that was cut off before its first word left no conversation to resume."""
+        goes_on = self._item.continuation
+        if goes_on is None or goes_on.mode != "session" or goes_on.session is None:
+            return goes_on
+        before = goes_on.session
+        row = await self._tools.session.books(lambda s: s.session(before))
+        if row is not None and await asyncio.to_thread(self._tools.session.meter.has_conversation, row):
+            return goes_on
+        return replace(goes_on, mode="work", claude_session_id=None)
 
     async def _workspace(self, plan: Plan, goes_on: Continuation | None) -> Workspace:
         spaces = self._tools.session.workspaces
@@ -260,18 +284,26 @@ class Attempt:
             document = await spaces.document(workspace, folder / "result.md")
             if document is None:
                 return Failed("no_change", "no result.md at the top of the workspace")
-            self._free_slot()
+            self._proving(replace(self._work(), mode="seal"))
             return await self._tools.integrator.prove_document(self._lease, plan, workspace.base, document)
         if plan.expects == "none":
             return Claimed(None)
         if state.dirty:
-            return Failed("uncommitted", "\n".join(state.dirty[:50]))
+            return _by_operator(result) or Failed("uncommitted", "\n".join(state.dirty[:50]))
         if not state.commits:
             return Failed("no_change", "no commit on top of the base")
         seal = await self._seal(plan, workspace, result)
-        self._told.work = replace(self._told.work or Continuation("seal", ""), seal=seal.commit)
-        self._free_slot()
+        self._proving(replace(self._work(), mode="seal", seal=seal.commit))
         return await self._tools.integrator.land(self._lease, plan, seal, folder)
+
+    def _work(self) -> Continuation:
+        assert self._told.work is not None
+        return self._told.work
+
+    def _proving(self, goes_on: Continuation) -> None:
+        """From here on no session is needed, now or after a restart."""
+        self._told.proving = goes_on
+        self._free_slot()
 
     async def _seal(self, plan: Plan, workspace: Workspace, result: SessionResult) -> Seal:
         actor = self._tools.session.state.actor
@@ -304,17 +336,26 @@ def _ending_of(exc: HarnessError) -> str:
 
 
 def _said(result: SessionResult) -> Outcome | None:
-    """The outcome that needs no proof: interrupted, asked or failed. None when the agent says done."""
-    if result.stopped is not None and result.stopped.reason in (StopReason.PAUSE, StopReason.STOP):
-        return Interrupted(str(result.stopped.reason), "operator")
+    """The outcome that needs no proof: interrupted, asked or failed. None when the agent says done.
+
+    What the agent has said stands, even if it was stopped before its turn was over.
+    """
     if result.question is not None:
         return Asked(result.question.question, result.question.options)
     if result.claim is not None:
         return None if result.claim.status == "done" else Asked(result.claim.summary, (), "blocked_work")
+    if (interrupted := _by_operator(result)) is not None:
+        return interrupted
     if result.stopped is None and killed_from_outside(result.exit) and result.exit.exit_code == 143:
         return Interrupted("the session was ended from outside", "operator")
     limit = result.exit.limit
     return Failed(result.ending or "unreported", _evidence(result), limit.resets_at if limit else None)
+
+
+def _by_operator(result: SessionResult) -> Interrupted | None:
+    if result.stopped is not None and result.stopped.reason in (StopReason.PAUSE, StopReason.STOP):
+        return Interrupted(str(result.stopped.reason), "operator")
+    return None
 
 
 def _evidence(result: SessionResult) -> str:

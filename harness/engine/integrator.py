@@ -86,7 +86,10 @@ class Integrator:
             return Failed("conflict", f"{plan.branch} moved {MOST_TRIES} times while the work was being proved")
 
     async def resume(self, lease: Lease, plan: Plan, goes_on: Continuation) -> Outcome:
-        """Go on from a seal that an earlier loop did not get to prove or integrate (architecture 6)."""
+        """Go on from a seal or document that an earlier loop did not get to prove or integrate (architecture 6)."""
+        folder = self._tools.home.session(goes_on.session or f"seal-{lease.item.id}")
+        if goes_on.seal is None:
+            return await self.prove_document(lease, plan, goes_on.base or "", folder / "result.md")
         rows = await self._tools.books(lambda s: s.integrations(item=lease.item.id))
         intended = [row for row in rows if row.state == "intended" and row.merged]
         for row in intended:
@@ -94,8 +97,7 @@ class Integrator:
                 await self._resolve(row, "applied")
                 return Verified(row.merged, await self._earlier_verdicts(lease.item.id))
             await self._resolve(row, "aborted", reason="cut off before the branch moved")
-        seal = Seal(goes_on.seal or "", goes_on.base or "", (), ())
-        folder = self._tools.home.session(goes_on.session or f"seal-{lease.item.id}")
+        seal = Seal(goes_on.seal, goes_on.base or "", (), ())
         return await self.land(lease, plan, seal, folder)
 
     async def prove_document(self, lease: Lease, plan: Plan, base: str, document: Path) -> Outcome:

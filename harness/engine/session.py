@@ -227,9 +227,10 @@ class SessionRunner:
         }
         metrics = await asyncio.to_thread(self._tools.meter.measure, row, baseline, facts)
         live.row = replace(row, metrics=metrics)
-        await self._update(live)
+        # the files first: whoever sees the final status finds them
         self._tools.records.metrics(row.id, metrics)
         await self._preserve(live, left)
+        await self._update(live)
         return SessionResult(live.row, left, ending, stopped, self._desk.claim, self._desk.question, live.wip)
 
     async def _preserve(self, live: _Live, left: AgentExit) -> None:
@@ -281,8 +282,9 @@ def _final_status(claim: Claim | None, stopped: Finding | None, left: AgentExit)
 
 
 def killed_from_outside(left: AgentExit) -> bool:
-    """No result, and the tree was ended by a signal that we did not send."""
-    return left.subtype is None and left.exit_code in (143, 137)
+    """No result, and the tree, or agent-init itself (negative), was ended by a signal that we did not send."""
+    code = left.exit_code or 0
+    return left.subtype is None and (code in (143, 137) or code < 0)
 
 
 def _ended_by(stopped: Finding | None, left: AgentExit) -> str:

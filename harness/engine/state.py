@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from harness.engine.bell import Bell
 from harness.model.events import StopReason
@@ -25,10 +26,10 @@ class LoopState:
     iterations: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def pause(self) -> Pause | None:
-        """What pauses the whole loop, None while it may work."""
-        return next((p for p in self.pauses if p.scope == "loop"), None)
+    def pause(self, now: datetime) -> Pause | None:
+        """What lets nobody begin at `now`; None while work may begin, be it as a probe whose time has come."""
+        everybody = (p for p in self.pauses if p.scope in ("loop", "credential"))
+        return next((p for p in everybody if p.kind != "probe" or (p.until is not None and p.until > now)), None)
 
     def stop(self, reason: str, *, now: bool = False) -> None:
         """No new lease from here on; sessions are wound up."""
@@ -40,8 +41,8 @@ class LoopState:
         """Why a running session has to end now, if it has to."""
         if self.stopping:
             return StopReason.STOP
-        pause = self.pause
-        return StopReason.PAUSE if pause is not None and pause.kind in ("file", "operator", "condition") else None
+        paused = any(p.scope == "loop" and p.kind in ("file", "operator", "condition") for p in self.pauses)
+        return StopReason.PAUSE if paused else None
 
     def counts(self) -> Mapping[str, int]:
         return dict(self.outcomes)

@@ -9,12 +9,13 @@ from datetime import datetime
 
 from harness.engine.attempt import Attempt
 from harness.engine.state import LoopState
-from harness.model.journal import Entry
+from harness.model.journal import Entry, Pause
 from harness.model.outcome import Disposition, Interrupted, Outcome
 from harness.model.work import Lease, WorkState
 from harness.ports import Books, Clock, LeaseRules, Settlement
 
 RESCAN_SECONDS = 30.0
+RESUMABLE = frozenset({WorkState.READY, WorkState.DELAYED, WorkState.BLOCKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,9 @@ class Worker:
         """One look at the queue; False when the course is at an end."""
         state = self._tools.state
         state.pauses = tuple(await self._tools.books(lambda s: s.pauses()))
-        if self._held_up():
-            await self._say_pause()
+        pause = state.pause(self._tools.clock.now())
+        if pause is not None:
+            await self._say_pause(pause)
             if not self._course.waits and not self._attempts:
                 return False
             return await self._wait(ticket, await self._until_something())
@@ -93,11 +95,6 @@ class Worker:
         if not self._attempts and not self._may_begin():
             return False
         return await self._wait(ticket, RESCAN_SECONDS)
-
-    def _held_up(self) -> bool:
-        """Paused as a whole; a pause whose time has come lets one lease try (the store decides which)."""
-        pause = self._tools.state.pause
-        return pause is not None and (pause.until is None or pause.until > self._tools.clock.now())
 
     def _may_begin(self) -> bool:
         """Whether another iteration is allowed; resuming an interrupted item is the same iteration."""
@@ -180,19 +177,24 @@ class Worker:
             await self._say_idle(counts.get(WorkState.DELAYED, 0))
         if course.once:
             return bool(self._attempts) and await self._wait(ticket, RESCAN_SECONDS)
-        if (
-            course.drain
-            and not self._attempts
-            and not counts.get(WorkState.READY)
-            and not counts.get(WorkState.DELAYED)
-        ):
+        if course.drain and not self._attempts and not counts.get(WorkState.DELAYED):
+            # what is ready and yet not leased is paused or a person's, and a drain waits for neither
             return False
+        await self._forget_taken_away()
         if course.max_iterations and not self._attempts and not self._open and self._pass_is_over():
             state.iterations += 1
             self._idle_since = None
             if state.iterations >= course.max_iterations:
                 return False
         return await self._wait(ticket, await self._until_something())
+
+    async def _forget_taken_away(self) -> None:
+        """An interrupted item that a person has removed, parked or finished meanwhile is not waited for."""
+        found = await self._tools.books(lambda s: [s.item(name) for name in self._open])
+        left = {item.id for item in found if item is not None and item.state in RESUMABLE}
+        for name in self._open - left:
+            self._open_iterations.pop(name)
+        self._open = left
 
     def _pass_is_over(self) -> bool:
         """A pass without work takes `interrupt_check_interval`; the last one does not wait (contract 2)."""
@@ -223,9 +225,8 @@ class Worker:
             self._said_idle = True
             await self._note("loop.idle", delayed=delayed)
 
-    async def _say_pause(self) -> None:
-        pause = self._tools.state.pause
-        if pause is not None and self._said_pause != pause.id:
+    async def _say_pause(self, pause: Pause) -> None:
+        if self._said_pause != pause.id:
             self._said_pause = pause.id
             await self._note("loop.paused", reason=pause.reason, source=pause.source)
 
@@ -235,11 +236,13 @@ class Worker:
 
     async def _wind_up(self) -> None:
         """Sessions end by their own ladder; what is being proved is given up and goes on from its seal next time."""
-        if self._tools.state.stopping or self.failed is not None:
-            self._tools.state.stop("the loop ends")
-            for task in tuple(self._proving):
-                task.cancel()
-        if self._attempts:
-            await asyncio.gather(*self._attempts, return_exceptions=True)
+        state = self._tools.state
+        if self.failed is not None:
+            state.stop("the loop ends")
+        while self._attempts:
+            ticket = state.bell.ticket()
+            while state.stopping and self._proving:
+                self._proving.pop().cancel()
+            await state.bell.after(ticket, RESCAN_SECONDS)
         if self.failed is not None:
             raise self.failed
