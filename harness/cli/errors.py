@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 import traceback
+from datetime import UTC, datetime
 
 import click
 
@@ -71,7 +72,7 @@ def unexpected(call: Invocation, exc: Exception, argv: list[str]) -> HarnessErro
     text = "".join(traceback.format_exception(exc))
     if call.environ.get("DEBUG"):
         sys.stderr.write(text)
-    kept = _keep(call, f"{call.now().isoformat(timespec='seconds')} {number} {argv!r}\n{text}")
+    kept = _keep(call, f"{datetime.now(UTC).isoformat(timespec='seconds')} {number} {argv!r}\n{text}")
     return Fault(
         f"unexpected {type(exc).__name__}: {exc} (error id {number})",
         cause=kept,

@@ -63,7 +63,7 @@ class _Sectioned(click.Command):
         own: list[tuple[str, str]] = []
         everywhere: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
                 (everywhere if parameter.name in _GLOBAL_NAMES else own).append(record)
         for title, records in (("Options", own), ("Everywhere", everywhere)):
             if records:
@@ -151,6 +151,10 @@ class LazyGroup(_Sectioned, click.Group):
         near = near or [path for path in everywhere if name in path.split()][:3]
         names = [f"./loop {each}" for each in dict.fromkeys(near)]
         return f"did you mean {' or '.join(names)}?" if names else f"./loop {self.path} --help".replace("  ", " ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        super().format_options(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         rows: list[tuple[str, str]] = []

@@ -22,7 +22,7 @@ def version() -> Document:
         "claude_cli": _of_sdk("_cli_version.py"),
         "claude_sdk": _of_sdk("_version.py"),
         "sqlite": sqlite3.sqlite_version,
-        "schema": SCHEMA,
+        "schema_version": SCHEMA,
     }
     return Document("loop.version/1", facts)
 
