@@ -32,6 +32,9 @@ _FACTS = frozenset(field.name for field in fields(AttemptRow)) - {
     *("id", "item", "fence", "owner", "phase", "number", "started_at", "ended_at", "counted"),
 }
 
+MOST_SEEN = 300
+"""Characters of the evidence's first line that reach the journal; all of it is kept with the attempt."""
+
 
 class Leases(Items, Pauses, Sessions):
     """Lease, phase, settle; and what is left when an owner dies."""
@@ -207,6 +210,8 @@ class Leases(Items, Pauses, Sessions):
         data: dict[str, Any] = {"from": "leased", "to": disposition.state.value, "outcome": outcome_word(outcome)}
         data |= {"ending": outcome.ending if isinstance(outcome, Failed) else None, "counted": counted}
         data |= {"fence": lease.fence, "attempts": item.attempts + counted, "reason": disposition.reason}
+        if isinstance(outcome, Failed) and outcome.evidence:
+            data["seen"] = outcome.evidence.strip().splitlines()[0][:MOST_SEEN]
         session = settlement.session.id if settlement.session else None
         self.record(Entry(now, "item.settled", lease.owner, item=item.id, session=session, data=data))
 

@@ -14,7 +14,19 @@ from harness.telemetry.names import Level
 
 _DEFERRED = frozenset({Cause.LIMIT, Cause.API, Cause.RESOURCE})
 _ASKED_FOR = frozenset({StopReason.PAUSE, StopReason.STOP, StopReason.FINISHED})
-_OF_SETTLED = ("to", "state", "outcome", "ending", "attempts", "seconds", "cost_usd", "gates", "commit", "reason")
+_OF_SETTLED = (
+    "to",
+    "state",
+    "outcome",
+    "ending",
+    "attempts",
+    "seconds",
+    "cost_usd",
+    "gates",
+    "commit",
+    "reason",
+    "seen",
+)
 
 
 class Journal:

@@ -44,7 +44,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
     {
         "run.begun": _info("Loop started"),
         "run.ended": _info("Loop ended"),
-        "loop.idle": _info("Nothing to do; waiting for work"),
+        "loop.idle": _info("No work available; waiting"),
         "loop.paused": _warn("Loop paused"),
         "loop.stopping": _info("Loop stopping"),
         "component.failed": _error("A part of the loop failed"),

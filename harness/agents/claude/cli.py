@@ -107,7 +107,7 @@ def _program(cli: Path, environ: Mapping[str, str]) -> Finding:
             "fail",
             f"{cli} cannot be started" if cli.exists() else f"{cli} does not exist",
             expected="a Claude CLI that answers --version",
-            mend="set agents.*.cli to bundled, path or a file, or install the package again",
+            mend="set agents.*.cli to bundled, path or a file, or install the package again; then ./loop doctor",
             ending="cli_missing",
         )
     return Finding("claude cli", "ok", f"{said} at {cli}")
