@@ -21,6 +21,7 @@ from harness.clock import SystemClock
 from harness.config.load import Loaded
 from harness.engine.attempt import Attempt, AttemptTools
 from harness.engine.bell import Bell, Sentry
+from harness.engine.evidence import EvidenceTools
 from harness.engine.integrator import Integrator, IntegratorTools
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.reconciler import Reconciler
@@ -63,6 +64,7 @@ class Parts:
     composer: TemplateComposer
     integrator: Integrator
     reconciler: Reconciler
+    workspaces: GitWorkspaces
     interrupt_watch: InterruptWatch
     intake: Intake
     others: tuple[Component, ...]
@@ -117,7 +119,9 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))
     sessions = SessionTools(books, clock, state, workspaces, records, meter)
     tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
-    reconciler = Reconciler(books, clock, state, LockedProcesses(home), workspaces, planner, settler, meter)
+    processes = LockedProcesses(home)
+    evidence = EvidenceTools(books, clock, state, processes, workspaces, planner, records, meter, home)
+    reconciler = Reconciler(evidence, settler)
     watch = InterruptWatch(books, clock, state, home, loaded.config.harness.interrupt_check_interval)
     intake = Intake(books, clock, state, EngineMirror(home, loaded, clock))
     wal = home.database.with_name(home.database.name + "-wal")
@@ -131,8 +135,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         Pulse(clock, (records.touch_current, Reaper().reap)),
     )
     return Parts(
-        home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, watch, intake,
-        others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
+        home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, workspaces,
+        watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
     )  # fmt: skip
 
 

@@ -25,16 +25,22 @@ class Environments:
     extra: Mapping[str, str]
 
     def agent(self, session: str, *, home: Path, tmp: Path) -> dict[str, str]:
-        return agent_environment(
+        made = agent_environment(
             self.environ, home=home, tmpdir=tmp, claude=self.home.claude, session=session, extra=self.extra
         )
+        return made | self._ceilings()
+
+    def _ceilings(self) -> dict[str, str]:
+        """An agent that lost its `.git` must not find the repository around the home (git looks upwards)."""
+        return {"GIT_CEILING_DIRECTORIES": f"{self.home.worktrees}:{self.home.benches}"}
 
     def gate(self, name: str) -> dict[str, str]:
         """For one gate or set-up command: a fresh empty HOME and TMPDIR of the name, nothing of the model's."""
         home, tmp = self.room(name) / "home", self.room(name) / "tmp"
         for folder in (home, tmp):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return gate_environment(self.environ, home=home, tmpdir=tmp, session=name, extra=self.extra)
+        made = gate_environment(self.environ, home=home, tmpdir=tmp, session=name, extra=self.extra)
+        return made | self._ceilings()
 
     def tidy(self, name: str) -> None:
         """What a gate or set-up command needed goes with it (O13)."""

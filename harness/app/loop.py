@@ -18,11 +18,14 @@ from harness.engine.worker import Course
 from harness.model.environment import agents_share
 from harness.model.errors import Busy, HarnessError
 from harness.model.home import Home
+from harness.model.journal import Entry
 from harness.model.work import WorkState
-from harness.ports import Journalist
+from harness.ports import Journalist, Store
 from harness.proc.contain import become_subreaper
 from harness.proc.identity import boot_id, identify
 from harness.proc.lock import FileLock, holder
+from harness.store.reports import Run, latest_run
+from harness.store.sqlite import SqliteStore
 
 GOOD = ("verified", "claimed")
 PAUSED, UNAUTHENTICATED = 5, 77
@@ -105,8 +108,10 @@ async def _started(parts: Parts, course: Course, journalist: Journalist) -> Ende
                     state.owner, pid=me.pid, boot=boot_id(), start=me.start, kind="loop", now=clock.now()
                 )
             )
+            await _say_unclean(parts)
             await parts.books(lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now()))
             await parts.reconciler.tick()
+            await _sweep(parts, journalist)
             await parts.interrupt_watch.tick()
             await parts.intake.tick()
             supervisor = Supervisor(clock, lambda name, exc: _failed(journalist, name, exc), state.stop)
@@ -117,6 +122,33 @@ async def _started(parts: Parts, course: Course, journalist: Journalist) -> Ende
             lock.release()
             lock.path.unlink(missing_ok=True)
     return _ended(parts, course)
+
+
+async def _sweep(parts: Parts, journalist: Journalist) -> None:
+    """Workspaces of finished items and benches of dead loops, saved and removed (P17)."""
+    names = [path.name for path in parts.home.worktrees.iterdir()] if parts.home.worktrees.is_dir() else []
+    items = await parts.books(lambda s: [s.item(name) for name in names])
+    keep = [item.id for item in items if item is not None and item.state not in (WorkState.DONE, WorkState.CANCELLED)]
+    try:
+        for path in await parts.workspaces.prune(keep):
+            journalist.line("INFO", "workspace.pruned", path=path)
+    except HarnessError as exc:
+        journalist.line("WARN", "workspace.left", reason=exc.message, cause=exc.cause)
+
+
+async def _say_unclean(parts: Parts) -> None:
+    """A run without an end was killed: said once, at the next start."""
+    before = await parts.books(_latest_run)
+    if before is None or before.ended_at is not None:
+        return
+    data = {"run": before.run, "pid": before.pid, "began_at": before.began_at.isoformat(), "version": before.version}
+    entry = Entry(parts.clock.now(), "run.unclean", parts.state.actor, data=data)
+    await parts.books(lambda s: s.note(entry))
+
+
+def _latest_run(store: Store) -> Run | None:
+    assert isinstance(store, SqliteStore)
+    return latest_run(store)
 
 
 async def _goodbye(parts: Parts) -> None:

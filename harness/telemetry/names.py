@@ -43,6 +43,7 @@ def _error(text: str) -> Event:
 EVENTS: Mapping[str, Event] = MappingProxyType(
     {
         "run.begun": _info("Loop started"),
+        "run.unclean": _warn("The loop before this one was killed"),
         "run.ended": _info("Loop ended"),
         "loop.idle": _info("No work available; waiting"),
         "loop.paused": _warn("Loop paused"),
@@ -63,6 +64,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "item.moved": _info("Item moved", 1),
         "item.leased": _info("Item leased"),
         "item.rescued": _warn("Item rescued from a loop that ended"),
+        "item.unsettled": _error("Item of a loop that ended could not be settled; tried again in a minute"),
         "item.verified": _info("Item verified"),
         "item.claimed": _info("Item claimed"),
         "attempt.phase": _info("Attempt goes on", 1),
@@ -78,8 +80,10 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "session.stalled": _warn("Session stalled; it is being stopped"),
         "session.overrun": _warn("Session is being stopped"),
         "session.saved": _info("Uncommitted work saved", 1),
+        "workspace.pruned": _info("A workspace that nobody needs was saved and removed"),
         "workspace.left": _warn("A folder of the attempt could not be removed"),
         "session.unsaved": _error("Uncommitted work could not be saved"),
+        "session.unsealed": _error("Claimed work could not be sealed"),
         "session.progress": _info("Progress", 1),
         "session.claimed": _info("Agent reports the end of its work", 1),
         "session.asked": _info("Agent asks", 1),
