@@ -22,6 +22,7 @@ from harness.config.load import Loaded
 from harness.engine.attempt import Attempt, AttemptTools
 from harness.engine.bell import Bell, Sentry
 from harness.engine.evidence import EvidenceTools
+from harness.engine.farewell import Farewell
 from harness.engine.integrator import Integrator, IntegratorTools
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.reconciler import Reconciler
@@ -132,6 +133,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         integrator,
         intake,
         DiskWatch(books, clock, state, lambda: _free(home)),
+        Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
         Pulse(clock, (records.touch_current, Reaper().reap)),
     )
     return Parts(

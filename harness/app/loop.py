@@ -18,7 +18,7 @@ from harness.engine.worker import Course
 from harness.model.environment import agents_share
 from harness.model.errors import Busy, HarnessError
 from harness.model.home import Home
-from harness.model.journal import Entry
+from harness.model.journal import Entry, Pause
 from harness.model.work import WorkState
 from harness.ports import Journalist, Store
 from harness.proc.contain import become_subreaper
@@ -28,7 +28,7 @@ from harness.store.reports import Run, latest_run
 from harness.store.sqlite import SqliteStore
 
 GOOD = ("verified", "claimed")
-PAUSED, UNAUTHENTICATED = 5, 77
+PAUSED, UNAUTHENTICATED, FORCED = 5, 77, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +165,20 @@ async def _goodbye(parts: Parts) -> None:
 def _ended(parts: Parts, course: Course) -> Ended:
     state = parts.state
     counts = state.counts()
-    status = 0
+    status = FORCED if state.stop_now else 0
     if not course.waits and not state.stopping:
         if any(count for word, count in counts.items() if word not in GOOD):
             status = 1
-        if (pause := next(iter(state.pauses), None)) is not None:
+        if (pause := _in_the_way(parts, course)) is not None:
             status = UNAUTHENTICATED if pause.reason.startswith(("auth", "billing")) else PAUSED
     return Ended(status, counts, state.iterations, state.stopping or "")
+
+
+def _in_the_way(parts: Parts, course: Course) -> Pause | None:
+    """The pause that kept this course from working; one of another repository or kind did not, if it has worked."""
+    state = parts.state
+    everybody = state.pause(parts.clock.now())
+    return everybody or (next(iter(state.pauses), None) if course.drain or not state.iterations else None)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.model.home import Home
 from harness.model.session import SessionRow
 from harness.proc.contain import end, end_leftovers, read_record
-from harness.proc.identity import alive
+from harness.proc.identity import alive, boot_id
 from harness.proc.lock import is_free
 
 
@@ -24,10 +24,14 @@ class LockedProcesses:
     def session_is_dead(self, session: str) -> bool:
         return is_free(self.home.session(session) / "lock")
 
-    async def end_session(self, row: SessionRow) -> int:
+    def rebooted(self, row: SessionRow) -> bool:
+        record = read_record(self.home.session(row.id) / "agent-init.json")
+        return record is not None and record.boot != boot_id()
+
+    async def end_session(self, row: SessionRow, *, term_seconds: float = 4.0) -> int:
         record = read_record(self.home.session(row.id) / "agent-init.json")
         ended = 0
         if record is not None and alive(record.identity):
-            await end(record.identity, term_seconds=4, session=row.id)
+            await end(record.identity, term_seconds=term_seconds, session=row.id)
             ended += 1
         return ended + len(await asyncio.to_thread(end_leftovers, record, row.id))
