@@ -87,7 +87,7 @@ _ROWS = (
         "template-breaks",
         "a template breaks for one item only (a variable that is not there, too long, too slow)",
         "template",
-        5,
+        1,
         "items of that kind wait; one tries again after 1 min, doubling, at most 30 min",
         "./loop prompt render ITEM, then ./loop resume",
     ),

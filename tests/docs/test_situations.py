@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from harness.model.errors import HarnessError
-from harness.model.outcome import ENDINGS, Failed, dispose
+from harness.model.outcome import ENDINGS, Failed, Scope, dispose
 from harness.model.situations import SITUATIONS, Shows, Situation
 from harness.model.work import WorkItem, WorkState
 from harness.telemetry.names import EVENTS
@@ -51,9 +51,10 @@ def test_an_ending_counts_nothing_and_keeps_the_item(row: Situation):
 
 @pytest.mark.parametrize("row", _rows(Shows.ENDING), ids=lambda row: row.key)
 def test_the_exit_code_of_an_ending_follows_from_what_it_pauses(row: Situation):
-    """Contract 4: 77 for a pause for auth, 5 for another one, else 1."""
+    """Contract 4: 77 for a pause of everything for auth, 5 for another one of everything, else 1."""
     done = dispose(WorkItem("a", "a"), Failed(row.name), datetime(2026, 1, 1, tzinfo=UTC))
-    expected = 1 if done.pause is None else 77 if row.name in ("auth", "billing") else 5
+    everything = done.pause in (Scope.LOOP, Scope.CREDENTIAL)
+    expected = (77 if row.name in ("auth", "billing") else 5) if everything else 1
     assert row.exit_code == expected
 
 
