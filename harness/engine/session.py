@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from harness.engine.context import Remains, preserved
 from harness.engine.desk import LoopDesk
 from harness.engine.plan import Meter
 from harness.engine.state import LoopState
@@ -23,7 +24,6 @@ from harness.ports import Agent, AgentSession, Autosave, Books, Clock, Records, 
 TICK_SECONDS = 1.0
 REFRESH_SECONDS = 10.0
 AUTOSAVE_SECONDS = 60.0
-CONTEXT_SCHEMA = "loop.session-context/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,32 +237,10 @@ class SessionRunner:
         """The context file of contract 2, written at every end: what a person or a next session needs (H44)."""
         row, state = live.row, await self._tools.workspaces.state(self._workspace)
         told = await asyncio.to_thread(self._tools.meter.context, row)
-        tokens = row.metrics.get("tokens")
-        self._tools.records.context(
-            row.id,
-            {
-                "schema": CONTEXT_SCHEMA,
-                "session_id": row.id,
-                "claude_session_id": row.claude_session_id,
-                "work_item": row.item,
-                "why": row.ending or row.ended_by,
-                "at": row.ended_at.isoformat() if row.ended_at else None,
-                "status": row.status,
-                **told,
-                "progress": self._desk.progress[-5:],
-                "branch": self._workspace.repo.branch,
-                "base": self._workspace.base,
-                "head": state.head,
-                "commits": list(state.commits),
-                "dirty": list(state.dirty),
-                "diffstat": state.diffstat,
-                "wip_ref": live.wip.ref if live.wip else None,
-                "tokens": tokens,
-                "stopped_while": live.stopped.doing if live.stopped else None,
-                "detail": left.detail[-2000:],
-                "resume": f"./loop queue retry {row.item}",
-            },
-        )
+        stopped = live.stopped.doing if live.stopped else None
+        wip_ref = live.wip.ref if live.wip else None
+        remains = Remains(self._workspace, state, told, self._desk.progress, wip_ref, stopped, left.detail)
+        self._tools.records.context(row.id, preserved(row, remains))
 
 
 def _final_status(claim: Claim | None, stopped: Finding | None, left: AgentExit) -> SessionStatus:

@@ -10,7 +10,18 @@ from typing import Any
 from harness.engine.interrupts import Interrupts
 from harness.engine.state import LoopState
 from harness.model.errors import DiskFull
-from harness.model.outcome import Asked, Claimed, Disposition, Failed, Outcome, Scope, Verified, dispose, outcome_word
+from harness.model.outcome import (
+    KILLS,
+    Asked,
+    Claimed,
+    Disposition,
+    Failed,
+    Outcome,
+    Scope,
+    Verified,
+    dispose,
+    outcome_word,
+)
 from harness.model.session import SessionRow
 from harness.model.work import Continuation, Lease, WorkItem
 from harness.ports import Books, Clock, Records, Settlement
@@ -33,7 +44,8 @@ class Settler:
         self, lease: Lease, outcome: Outcome, session: SessionRow | None, work: Continuation | None
     ) -> Disposition:
         now = self.clock.now()
-        disposition = dispose(lease.item, outcome, now, spread=self.spread(), work=work)
+        kills = await self._kills(lease, outcome)
+        disposition = dispose(lease.item, outcome, now, spread=self.spread(), work=work, kills=kills)
         row = replace(session, outcome=outcome_word(outcome), metrics=_closed(session, outcome)) if session else None
         question = (outcome.question, outcome.options) if isinstance(outcome, Asked) else None
         settlement = Settlement(outcome, disposition, session=row, question=question)
@@ -47,6 +59,13 @@ class Settler:
         await self.interrupts.after(lease.item, outcome, disposition)
         self.state.bell.ring()
         return disposition
+
+    async def _kills(self, lease: Lease, outcome: Outcome) -> int:
+        """Earlier attempts that took their loop or agent-init with them; no counter, so nothing resets it."""
+        if not isinstance(outcome, Failed) or outcome.ending not in KILLS:
+            return 0
+        history = await self.books(lambda s: s.attempts(lease.item.id))
+        return sum(attempt.ending in KILLS and attempt.fence != lease.fence for attempt in history)
 
     async def _written(self, lease: Lease, settlement: Settlement) -> None:
         """The one transaction; a full disk is waited out, for what an agent did must not be forgotten."""

@@ -48,6 +48,7 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("unknown option", "cli_missing"),
     ("invalid settings", "cli_missing"),
     ("cannot allocate memory", "memory"),
+    ("no conversation found with session id", "conversation_gone"),
 )
 """What only the text tells, looked for in what was caught and in the end of stderr; lower case, first hit wins."""
 
@@ -106,7 +107,9 @@ def _of_silence(facts: AgentExit) -> str:
     """There was no result: what was caught, what stderr says, how the process ended. Exit 0 is no success either."""
     if facts.exception in _BY_EXCEPTION:
         return _BY_EXCEPTION[facts.exception]
-    return _of_text(facts) or _BY_EXIT.get(facts.exit_code or 0, "crashed")
+    # a signal to agent-init itself; one to the agent is told by agent-init as 128 + n
+    dead = "agent_init_killed" if (facts.exit_code or 0) < 0 else "crashed"
+    return _of_text(facts) or _BY_EXIT.get(facts.exit_code or 0, dead)
 
 
 def _of_text(facts: AgentExit) -> str | None:

@@ -149,6 +149,14 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
         ),
         "crashed": _harness("the agent process ended without a result", "./loop session errors SESSION"),
         "lost": _harness("the loop ended while the session ran"),
+        "agent_init_killed": _harness("the session's agent-init was killed (kill -9, or out of memory)"),
+        "conversation_gone": Rule(
+            Cause.HARNESS,
+            Resume.FRESH,
+            Scope.ITEM,
+            "the conversation to be resumed is gone; a fresh session gets a hand-over",
+            _WHY,
+        ),
         "stalled": _harness("the session stalled: no sign of life, no API call or tool open"),
         "stalled_start": _harness("the agent did not start in time", _DOCTOR),
         "protocol": _harness("the agent's output could not be understood", "./loop session errors SESSION"),
@@ -272,15 +280,25 @@ API_BACKOFF = Backoff(15, 2, 900, 1.0)
 LIMIT_BACKOFF = Backoff(60, 2, 1800, 0.0)
 PROBE_BACKOFF = Backoff(60, 2, 1800, 0.0)
 MAX_RESCUES = 3
+KILLS = frozenset({"lost", "agent_init_killed"})
+"""Endings after which the item itself may be what kills a loop or an agent-init."""
+POISON_KILLS = 2
 LIMIT_GRACE = timedelta(seconds=5)
 
 
 def dispose(
-    item: WorkItem, outcome: Outcome, now: datetime, *, spread: float = 0.5, work: Continuation | None = None
+    item: WorkItem,
+    outcome: Outcome,
+    now: datetime,
+    *,
+    spread: float = 0.5,
+    work: Continuation | None = None,
+    kills: int = 0,
 ) -> Disposition:
     """What the queue does about an outcome. Pure: `spread` in [0, 1) is the caller's random number.
 
-    `work` is what an interrupted or failed session left behind (workspace, conversation), None when there is nothing.
+    `work` is what an interrupted or failed session left behind (workspace, conversation), None when there is nothing;
+    `kills` how many earlier attempts of the item ended in one of KILLS, ever.
     """
     match outcome:
         case Verified(held=held) if held:
@@ -296,10 +314,12 @@ def dispose(
         case Asked(question=question, kind=kind):
             return Disposition(WorkState.WAITING, f"needs a person: {question}", continuation=work, interrupt=kind)
         case Failed():
-            return _failed(item, outcome, now, spread, work)
+            return _failed(item, outcome, now, spread, work, kills)
 
 
-def _failed(item: WorkItem, failed: Failed, now: datetime, spread: float, work: Continuation | None) -> Disposition:
+def _failed(
+    item: WorkItem, failed: Failed, now: datetime, spread: float, work: Continuation | None, kills: int
+) -> Disposition:
     rule = ENDINGS[failed.ending]
     reason = f"{failed.ending}: {rule.sentence}"
     carried = _carried(rule, work)
@@ -322,6 +342,11 @@ def _failed(item: WorkItem, failed: Failed, now: datetime, spread: float, work: 
             return Disposition(
                 WorkState.READY, reason, deferred=True, continuation=carried, pause=rule.scope, pause_until=until
             )
+        case Cause.HARNESS if failed.ending in KILLS and kills + 1 >= POISON_KILLS:
+            poison = f"{reason}; poison: {kills + 1} loops or agent-inits were killed under this item"
+            return Disposition(WorkState.PARKED, poison, rescued=True, continuation=carried)
+        case Cause.HARNESS if failed.ending == "conversation_gone":
+            return Disposition(WorkState.READY, reason, continuation=carried)
         case Cause.HARNESS:
             return _rescued(item, reason, carried)
         case Cause.PERMANENT:
@@ -348,6 +373,6 @@ def _rescued(item: WorkItem, reason: str, work: Continuation | None) -> Disposit
         return Disposition(
             WorkState.PARKED, f"{reason} ({MAX_RESCUES} times in a row)", rescued=True, continuation=work
         )
-    if work and item.rescues >= 1:
+    if work and work.mode == "session" and item.rescues >= 1:
         work = replace(work, mode="work", claude_session_id=None)
     return Disposition(WorkState.READY, reason, rescued=True, continuation=work)

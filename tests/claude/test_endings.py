@@ -168,8 +168,8 @@ async def test_a_session_id_in_use_is_refused_by_the_cli(tmp_path: Path) -> None
 
 async def test_resuming_a_conversation_that_is_gone(tmp_path: Path) -> None:
     with Rehearsal(scenario(*DONE)) as api:
-        ended = await played(tmp_path, api, Row("crashed", ()), claude_session_id=new_uuid(), resume=True)
-        assert ended.ending() == "crashed", ended.exit
+        ended = await played(tmp_path, api, Row("conversation_gone", ()), claude_session_id=new_uuid(), resume=True)
+        assert ended.ending() == "conversation_gone", ended.exit
         assert "No conversation found" in ended.exit.text + ended.exit.detail
 
 

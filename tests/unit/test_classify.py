@@ -69,10 +69,11 @@ ROWS: dict[str, tuple[dict[str, Any], str | None]] = {
             "subtype": "error_during_execution",
             "is_error": True,
             "exception": "ResultError",
-            "detail": "No conversation found",
+            "detail": "No conversation found with session ID: 1",
         },
-        "crashed",
+        "conversation_gone",
     ),
+    "agent_init_killed": ({"exception": "ProcessError", "exit_code": -9}, "agent_init_killed"),
     "initialize_timeout": (
         {"exception": "Exception", "detail": "Control request timeout: initialize"},
         "stalled_start",

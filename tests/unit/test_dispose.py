@@ -48,7 +48,10 @@ BY_CAUSE = {
         "policy_wall",
     },
     Cause.RESOURCE: {"disk_full", "memory", "base_red"},
-    Cause.HARNESS: {"crashed", "lost", "stalled", "stalled_start", "protocol", "conflict", "fault"},
+    Cause.HARNESS: {
+        *("crashed", "lost", "agent_init_killed", "conversation_gone", "stalled", "stalled_start", "protocol"),
+        *("conflict", "fault"),
+    },
     Cause.PERMANENT: {"invalid_item", "repo_missing"},
 }
 
@@ -116,6 +119,28 @@ def test_a_failure_of_ours_resumes_once_then_begins_afresh_then_parks_uncounted(
     assert (second.continuation.mode, second.continuation.claude_session_id) == ("work", None)
     third = dispose(replace(ITEM, rescues=2), Failed("crashed"), NOW, work=WORK)
     assert (third.state, third.counted) == (WorkState.PARKED, False)
+
+
+@pytest.mark.parametrize("ending", ["lost", "agent_init_killed"])
+def test_poison_an_item_under_which_a_second_loop_or_agent_init_is_killed_is_parked_whatever_its_counters_say(ending):
+    fresh = replace(ITEM, attempts=0, rescues=0, max_attempts=9)
+    assert dispose(fresh, Failed(ending), NOW, work=WORK, kills=0).state is WorkState.READY
+    parked = dispose(fresh, Failed(ending), NOW, work=WORK, kills=1)
+    assert (parked.state, parked.counted, parked.continuation) == (WorkState.PARKED, False, WORK)
+    assert "poison" in parked.reason
+    assert dispose(fresh, Failed("crashed"), NOW, work=WORK, kills=1).state is WorkState.READY
+
+
+@pytest.mark.parametrize("rescues", range(5))
+def test_a_conversation_that_is_gone_begins_afresh_on_the_kept_work_and_is_no_rescue(rescues):
+    left = dispose(replace(ITEM, rescues=rescues), Failed("conversation_gone"), NOW, work=WORK)
+    assert (left.state, left.counted, left.rescued) == (WorkState.READY, False, False)
+    assert left.continuation == replace(WORK, mode="work", claude_session_id=None)
+
+
+def test_sealed_work_stays_sealed_however_often_its_loop_dies():
+    sealed = replace(WORK, mode="seal", seal="5" * 40)
+    assert dispose(replace(ITEM, rescues=1), Failed("lost"), NOW, work=sealed).continuation == sealed
 
 
 def test_good_ends():
