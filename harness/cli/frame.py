@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import wraps
 from typing import Any
@@ -51,6 +51,7 @@ def global_options() -> list[click.Parameter]:
     ]
 
 
+HELP: Mapping[str, Any] = {"help_option_names": ["-h", "--help"]}
 _GLOBAL_NAMES = frozenset(option.name for option in global_options())
 
 
@@ -107,7 +108,7 @@ def command(
 
 
 def _made(callback: Callable[..., int], examples: Sequence[str]) -> click.Command:
-    made = click.command(cls=_Sectioned)(callback)
+    made = click.command(cls=_Sectioned, context_settings=dict(HELP))(callback)
     made.params += global_options()
     made.examples = tuple(examples)
     return made
@@ -117,6 +118,7 @@ class LazyGroup(_Sectioned, click.Group):
     """A level of the table. A command's module is imported when that command is called, never for a list of names."""
 
     def __init__(self, path: str = "", **attributes: Any) -> None:
+        attributes["context_settings"] = {**HELP, **attributes.get("context_settings", {})}
         super().__init__(path.rpartition(" ")[2] or "./loop", params=global_options(), **attributes)
         self.path = path
 
@@ -160,22 +162,16 @@ class LazyGroup(_Sectioned, click.Group):
         rows: list[tuple[str, str]] = []
         later: list[str] = []
         for name, entry in table.below(self.path):
-            if entry is not None and not entry.built:
-                later.append(name)
+            path = self._named(name)
+            if any(each.built for each in table.COMMANDS if f"{each.path} ".startswith(f"{path} ")):
+                rows.append((name, entry.help if entry else table.GROUPS[path]))
             else:
-                rows.append((name, entry.help if entry else _group_help(self.path, name)))
+                later.append(name)
         with formatter.section("Commands"):
             formatter.write_dl(rows)
         if later:
             with formatter.section("Not built in this version"):
                 formatter.write_text(" ".join(later))
-
-
-def _group_help(path: str, name: str) -> str:
-    group = f"{path} {name}".strip()
-    if any(entry.built for entry in table.COMMANDS if entry.path.startswith(f"{group} ")):
-        return table.GROUPS[group]
-    return f"{table.GROUPS[group]} (not built in this version)"
 
 
 def _load(entry: table.Entry) -> click.Command:
@@ -200,5 +196,5 @@ def _unbuilt(entry: table.Entry) -> click.Command:
         callback=refuse,
         params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED), *global_options()],
         help=f"{entry.help} Not built in this version.",
-        context_settings={"ignore_unknown_options": True},
+        context_settings={**HELP, "ignore_unknown_options": True},
     )

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None, call: Invocation | None = None) -> i
 
 
 def _run(words: list[str], call: Invocation) -> int:
-    root = LazyGroup(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "obj": call})
+    root = LazyGroup(help=_HELP, context_settings={"obj": call})
     try:
         status = root.main(words, prog_name="./loop", standalone_mode=False)
         sys.stdout.flush()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import click
 
-from harness.cli.frame import LazyGroup
+from harness.cli.frame import HELP, LazyGroup
 from harness.cli.invocation import Invocation
 from harness.cli.table import AS_THEY_STAND, COMMANDS, GROUPS, Entry
 
@@ -68,7 +68,7 @@ def _section(context: click.Context, entry: Entry) -> str:
         assert isinstance(command, LazyGroup)
         command = command.get_command(context, name)
     assert command is not None
-    own = click.Context(command, info_name=f"./loop {entry.path}", obj=Invocation(), terminal_width=100)
+    own = click.Context(command, info_name=f"./loop {entry.path}", obj=Invocation(), terminal_width=100, **HELP)
     help_ = command.get_help(own).split("\nEverywhere:")[0].rstrip()
     examples = "\n".join(getattr(command, "examples", ()))
     return f"\n## {entry.path}\n\n```\n{help_}\n```\n" + (f"\n```sh\n{examples}\n```\n" if examples else "")
