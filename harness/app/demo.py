@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def _prepare(home: Home, sample: Path) -> None:
     fs.replace(home.config, _config(gates), mode=0o644)
     store = open_store(home)
     try:
-        store.add(ITEMS, actor="demo", now=datetime.now(UTC))
+        store.add([replace(item, max_attempts=1) for item in ITEMS], actor="demo", now=datetime.now(UTC))
     finally:
         store.close()
 

@@ -223,7 +223,7 @@ class GitWorkspaces:
         """Our git, the record with every commit of the agent taken over, and what stood in the way of that."""
         record = self._records.load(workspace.item)
         if record is None:
-            raise GitError(f"nothing is known about the workspace {workspace.path}", hint="./loop worktree repair")
+            raise GitError(f"nothing is known about the workspace {workspace.path}", hint="./loop queue retry ITEM")
         git = replace(opened(workspace.repo), work_tree=workspace.path, index=self._records.index(workspace.item))
         head, objects = foreign.head(workspace.path), foreign.objects(workspace.path)
         if head is None or objects is None:
@@ -246,7 +246,11 @@ class GitWorkspaces:
         now = await snapshot.take(git, limit_bytes=LAST_FILE_BYTES, everything=True)
         if now.skipped or not await self._kept(git, record, now):
             what = f"files that are nowhere else: {', '.join(now.skipped[:5])}" if now.skipped else "unsaved work"
-            raise Refused(f"{workspace.path} holds {what}", hint="./loop worktree list", cause=problem)
+            raise Refused(
+                f"{workspace.path} holds {what}",
+                hint="save what is needed there, then move the folder away",
+                cause=problem,
+            )
 
     async def _kept(self, git: Git, record: Record, now: Snapshot) -> bool:
         if (now.tree, record.head) in ((record.base_tree, record.base), (record.saved_tree, record.saved_head)):

@@ -124,7 +124,7 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
             Scope.ITEM, "the API does not know the model", "./loop config show, then ./loop queue retry ITEM"
         ),
         "setup": _config(
-            Scope.REPO, "a set-up command of the repository failed", "./loop repo show REPO, then ./loop resume"
+            Scope.REPO, "a set-up command of the repository failed", "./loop config show, then ./loop resume"
         ),
         "gate_broken": _config(
             Scope.REPO, "a gate could not start, on head and base alike", "./loop config show, then ./loop resume"

@@ -255,7 +255,7 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-_DAMAGED = "./loop stop, then ./loop backup restore"
+_DAMAGED = "./loop stop; move it aside with its -wal and -shm, put a copy of yours in its place, ./loop doctor"
 _MEANINGS: Mapping[str, tuple[str, str]] = {
     "SQLITE_BUSY": ("is locked by a program that does not use our gate", "end other programs that have it open"),
     "SQLITE_LOCKED": ("is locked by a program that does not use our gate", "end other programs that have it open"),

@@ -53,7 +53,9 @@ class Leases(Items, Pauses, Sessions):
         with self.together():
             if held := self.all("leased_by", owners=rows.names([owner])):
                 ids = ", ".join(row["id"] for row in held)
-                raise Refused(f"owner {owner} still holds {ids}", hint="./loop reconcile")
+                raise Refused(
+                    f"owner {owner} still holds {ids}", hint="the loop settles it at its next start or within a minute"
+                )
             self.run("owner_end", owner=owner, now=rows.ms(now))
 
     def orphans(self, dead: Sequence[str]) -> Sequence[Orphan]:
@@ -77,7 +79,10 @@ class Leases(Items, Pauses, Sessions):
         """The best ready item that nothing holds back, or None. One transaction, also the promotion of what is due."""
         with self.together():
             self._promote(now)
-            kept_out = barriers(self.pauses(), self.all("leases_out"), rules, now)
+            self.expire_pauses(now)
+            pauses = self.pauses()
+            out = self.all("leases_out_at" if pauses else "leases_out")
+            kept_out = barriers(pauses, out, rules, now)
             if kept_out.everything:
                 return None
             taken = self._take(owner, rules, kept_out, now)
@@ -94,7 +99,8 @@ class Leases(Items, Pauses, Sessions):
             taken = self.one("lease_take_any", **values)
         else:
             held_back = {name: rows.names(getattr(kept_out, name)) for name in ("lanes", "repos", "kinds", "items")}
-            taken = self.one("lease_take", **values, **held_back, default_repository=rules.default_repository)
+            values |= {"default_repository": rules.default_repository, "least_urgent": kept_out.least_urgent}
+            taken = self.one("lease_take", **values, **held_back)
         return None if taken is None else taken["id"]
 
     def _granted(self, item: WorkItem, owner: str, rules: LeaseRules, kept_out: Barriers, now: datetime) -> Lease:

@@ -22,7 +22,7 @@ def check(found: int, path: Path, *, exactly: bool = False) -> None:
     if found > VERSION:
         raise StoreError(
             f"{path} has schema {found}, this program knows {VERSION}: a newer version of the harness wrote it",
-            hint="run the newer version again, or ./loop backup restore a backup from before the upgrade",
+            hint="run the newer version again, or put a copy of state/ from before the upgrade in place",
         )
     if exactly and found < VERSION:
         raise StoreError(
