@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL_FILES = loop $(filter-out %.sh,$(wildcard scripts/*))
 
-.PHONY: check venv lint types contracts shell fast test lock
+.PHONY: check venv lint types contracts shell fast test bench lock
 
 check: lint types contracts shell fast
 
@@ -27,6 +27,11 @@ fast: venv
 
 test: venv
 	scripts/test
+
+# Interleaved with what it is held against, medians, ratios; bench/README.md has the figures and what they mean.
+bench: venv
+	$(PYTHON) bench/store.py
+	$(PYTHON) bench/loop.py
 
 lock:
 	scripts/lock

@@ -37,16 +37,17 @@ def adhoc(here: Path, objective: str) -> Adhoc:
     if not title:
         raise Usage("the objective is empty", hint='./loop run --once "what to do"')
     root = Path(_git(here, "rev-parse", "--show-toplevel"))
+    branch = _branch(root)
     home = Home(root / FOLDER)
     _exclude(root)
     if not home.config.exists():
         home.root.mkdir(mode=0o700, exist_ok=True)
-        add_repository(home.root, _name(root), str(root), _branch(root), None)
+        add_repository(home.root, _name(root), str(root), branch, None)
     loaded = load(home.root, {})
     form = form_of(loaded, "adhoc")
     now = datetime.now(UTC)
     item = parse_item(
-        {"title": title, "description": objective.strip()},
+        {"title": title, "description": objective.strip(), "branch": branch},
         now=now,
         repositories=form.repositories,
         lanes=form.lanes,

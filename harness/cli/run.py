@@ -98,7 +98,7 @@ def _adhoc(call: Invocation, objective: str) -> int:
     ended = app.start(made.home, app.Options(once=True))
     from harness.ops.adhoc import result_of  # noqa: PLC0415
 
-    found = result_of(made.home, made.repository, made.item)
+    found = result_of(made.home, made.repository, made.item, call.launched_as or "./loop")
     if call.as_json:
         sys.stdout.write(json.dumps({"schema": "loop.adhoc/1", **asdict(found)}) + "\n")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,8 +36,11 @@ class AdhocResult:
             yield f"why:     {self.review}"
 
 
-def result_of(home: Home, repository: Path, item_id: str) -> AdhocResult:
-    """Read from the store and the refs what became of an ad-hoc item. Raises NotFound."""
+def result_of(home: Home, repository: Path, item_id: str, program: str = "./loop") -> AdhocResult:
+    """Read from the store and the refs what became of an ad-hoc item; its commands can be pasted into a shell.
+
+    `program` is how the caller reached the loop. Raises NotFound.
+    """
     store = SqliteStore(home.database, gate=None, read_only=True)
     try:
         item, attempts = store.item(item_id), store.attempts(item_id)
@@ -47,17 +51,18 @@ def result_of(home: Home, repository: Path, item_id: str) -> AdhocResult:
     last = attempts[-1] if attempts else None
     commit = (last.seal or "") if last and item.outcome in ("claimed", "verified") else ""
     base = (last.base or "") if last else ""
-    review = f"git -C {repository} diff {base[:12]} {commit[:12]}" if commit else f"./loop -C {home.root} why {item_id}"
+    ours = f"{shlex.quote(program)} -C {shlex.quote(str(home.root))}"
+    review = f"git -C {shlex.quote(str(repository))} diff {base[:12]} {commit[:12]}"
     return AdhocResult(
         item_id,
         item.outcome or str(item.state),
         item.reason,
         base,
-        _git(repository, "symbolic-ref", "--short", "HEAD"),
+        item.branch or "",
         commit,
         _git(repository, "diff", "--stat", base, commit) if commit else "",
-        review,
-        f"./loop -C {home.root} merge apply {item_id}",
+        review if commit else f"{ours} why {item_id}",
+        f"{ours} merge apply {item_id}",
     )
 
 
