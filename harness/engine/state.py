@@ -29,7 +29,7 @@ class LoopState:
     def pause(self, now: datetime) -> Pause | None:
         """What lets nobody begin at `now`; None while work may begin, be it as a probe whose time has come."""
         everybody = (p for p in self.pauses if p.scope in ("loop", "credential"))
-        return next((p for p in everybody if p.kind != "probe" or (p.until is not None and p.until > now)), None)
+        return next((p for p in everybody if _shuts(p, now)), None)
 
     def stop(self, reason: str, *, now: bool = False) -> None:
         """No new lease from here on; sessions are wound up."""
@@ -46,3 +46,15 @@ class LoopState:
 
     def counts(self) -> Mapping[str, int]:
         return dict(self.outcomes)
+
+
+def _shuts(pause: Pause, now: datetime) -> bool:
+    match pause.kind:
+        case "reserve":
+            return False
+        case "probe":
+            return pause.until is not None and pause.until > now
+        case "hold":
+            return pause.until is None or pause.until > now
+        case _:
+            return True

@@ -26,7 +26,9 @@ class Pause:
     """Something that must not be leased. `scope`: loop, credential, repo:NAME, kind:NAME, item:ID.
 
     `kind` says what clears it: `file` (the interrupt file is removed), `probe` (one lease may try after `until`),
-    `condition` (the loop looks again by itself, as with the disk), `operator`.
+    `condition` (the loop looks again by itself, as with the disk), `operator`. Two kinds keep only new work out, what
+    runs goes on: `hold` (its time comes, or the loop sees that the cause is gone), and `reserve`, which leaves urgent
+    work in.
     """
 
     id: int

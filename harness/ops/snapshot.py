@@ -121,15 +121,37 @@ def loop_pid(home: Home) -> int | None:
 def paused_by(home: Home, pauses: Sequence[Pause]) -> list[str]:
     """Why nothing at all is leased, in sentences; empty if nothing stands in the way of everything."""
     asked = read_reason(home.interrupt_file)
-    whole = [pause for pause in pauses if pause.scope in WHOLE and pause.source != FILE_SOURCE]
+    whole = [pause for pause in pauses if _whole(pause) and pause.source != FILE_SOURCE]
     return [*([asked] if asked is not None else []), *map(sentence, whole)]
+
+
+def _whole(pause: Pause) -> bool:
+    return pause.scope in WHOLE and pause.kind != "reserve"
 
 
 def sentence(pause: Pause) -> str:
     """A pause for people: why, and what ends it."""
-    ends = f"tried again at {pause.until.astimezone():%H:%M:%S}" if pause.until else "until ./loop resume"
     scope = "" if pause.scope in WHOLE else f"{pause.scope}: "
-    return f"{scope}{pause.reason} ({ends})"
+    return f"{scope}{pause.reason} ({_ends(pause)})"
+
+
+def _ends(pause: Pause) -> str:
+    at = _moment(pause.until, pause.began_at) if pause.until else ""
+    match pause.kind:
+        case "reserve":
+            return f"only items of priority high or above until {at}" if at else "only items of priority high or above"
+        case "hold":
+            return f"until {at}" if at else "ends by itself; what runs goes on"
+        case "condition":
+            return "ends by itself"
+        case _:
+            return f"tried again at {at}" if at else "until ./loop resume"
+
+
+def _moment(at: datetime, since: datetime) -> str:
+    """Local time; with its day if that is another one than the pause's own."""
+    local = at.astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == since.astimezone().date() else f"{local:%Y-%m-%d %H:%M:%S}"
 
 
 def _reasons(alive: bool, whole: list[str], pauses: Sequence[Pause], store: SqliteStore | None) -> Iterator[str]:
@@ -138,7 +160,7 @@ def _reasons(alive: bool, whole: list[str], pauses: Sequence[Pause], store: Sqli
         if whole:
             yield "it will start paused:"
     yield from whole
-    yield from (sentence(pause) for pause in pauses if pause.scope not in WHOLE)
+    yield from (sentence(pause) for pause in pauses if not _whole(pause))
     left = len(store.sessions(live=True)) if store is not None and not alive else 0
     if left:
         yield f"{left} session(s) of a loop that was killed: the next start saves and resumes their work"

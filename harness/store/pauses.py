@@ -1,8 +1,10 @@
 """What must not be leased, and the one lease that may find out whether it works again.
 
 A pause of kind `probe` is a door that is shut until its time has come, then ajar: one lease passes while no other lease
-of its scope is out. That lease is the probe. The engine closes the pause when it went well, or opens it again with a
-later time; until it does either, the next lease after the probe is a probe too.
+of its scope that was taken since then is out. That lease is the probe; what ran before the pause proves nothing. The
+engine closes the pause when it went well, or opens it again with a later time; until it does either, the next lease
+after the probe is a probe too. A `reserve` leaves the door open for urgent work only; it and a `hold` end at their
+time.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.model.journal import Entry, Pause
+from harness.model.work import PRIORITIES
 from harness.store import rows
 from harness.store.database import known
 from harness.store.journal import Journal
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from harness.ports import LeaseRules
 
 _EVERYTHING = frozenset({"loop", "credential"})
+_LEAST = 99
 
 
 @dataclass(slots=True)
@@ -33,10 +37,12 @@ class Barriers:
     kinds: list[str] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
     probes: list[str] = field(default_factory=list)
+    least_urgent: int = _LEAST
 
     @property
     def none(self) -> bool:
-        return not (self.everything or self.lanes or self.repos or self.kinds or self.items)
+        shut = self.everything or self.lanes or self.repos or self.kinds or self.items
+        return not shut and self.least_urgent == _LEAST
 
     def shut(self, scope: str) -> None:
         kind, _, name = scope.partition(":")
@@ -52,13 +58,15 @@ class Barriers:
 
 
 def barriers(pauses: Sequence[Pause], out: Sequence[Any], rules: LeaseRules, now: datetime) -> Barriers:
-    """Pure: `out` are lane, repo and kind of what is leased now."""
+    """Pure: `out` are lane, repo and kind of what is leased now, and since when if there is any pause."""
     found = Barriers()
     for lane, cap in rules.lane_caps.items():
         if cap is not None and sum(lease["lane"] == lane for lease in out) >= cap:
             found.lanes.append(lane)
     for pause in pauses:
-        if _ajar(pause, out, rules, now):
+        if pause.kind == "reserve":
+            found.least_urgent = PRIORITIES["high"]
+        elif _ajar(pause, out, rules, now):
             found.probes.append(pause.scope)
         else:
             found.shut(pause.scope)
@@ -69,11 +77,13 @@ def _ajar(pause: Pause, out: Sequence[Any], rules: LeaseRules, now: datetime) ->
     if pause.kind != "probe" or (pause.until is not None and pause.until > now):
         return False
     scope, _, name = pause.scope.partition(":")
+    since = rows.ms(pause.until or pause.began_at)
+    tries = [lease for lease in out if lease["leased_at"] >= since]
     if scope in _EVERYTHING:
-        return not out
+        return not tries
     if scope == "repo":
-        return all((lease["repo"] or rules.default_repository) != name for lease in out)
-    return scope == "item" or all(lease["kind"] != name for lease in out)
+        return all((lease["repo"] or rules.default_repository) != name for lease in tries)
+    return scope == "item" or all(lease["kind"] != name for lease in tries)
 
 
 class Pauses(Journal):
@@ -107,6 +117,13 @@ class Pauses(Journal):
                 data["seconds"] = round((rows.ms(now) - row["began_at"]) / 1000, 3)
                 self.record(Entry(now, "pause.closed", by, item=_item_of(scope), data=data))
             return len(closed)
+
+    def expire_pauses(self, now: datetime) -> None:
+        """Part of a lease: what ends at its time needs nobody to end it, also over a restart."""
+        for row in self.all("pauses_expire", now=rows.ms(now)):
+            data = {name: row[name] for name in ("scope", "reason", "source")}
+            data["seconds"] = round((rows.ms(now) - row["began_at"]) / 1000, 3)
+            self.record(Entry(now, "pause.closed", "its time had come", item=_item_of(row["scope"]), data=data))
 
     def pauses(self) -> Sequence[Pause]:
         """The open ones, oldest first."""

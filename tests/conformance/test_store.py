@@ -456,7 +456,7 @@ def test_a_phase_records_how_far_the_attempt_is(store):
 
 
 @pytest.mark.parametrize("scope", ["loop", "credential", "repo:app", "kind:default", "item:a"])
-@pytest.mark.parametrize("kind", ["file", "operator", "condition", "probe"])
+@pytest.mark.parametrize("kind", ["file", "operator", "condition", "probe", "hold"])
 def test_nothing_of_a_paused_scope_is_leased(store, scope, kind):
     add(store, item("a"))
     store.open_pause(scope, kind, "why", "test", NOW, until=later(60))
@@ -494,13 +494,36 @@ def test_a_probe_of_one_repository_does_not_hold_up_another(store):
     assert store.lease("a", RULES, later(3)) is None
 
 
-def test_no_probe_passes_while_another_lease_is_out(store):
-    add(store, item("a"), item("b"))
-    held = lease(store)
+def test_what_ran_before_the_pause_holds_no_probe_up_and_a_failed_probe_is_waited_out(store):
+    add(store, item("a"), item("b"), item("c"))
+    lease(store)
     store.open_pause("credential", "probe", "429", "limits", NOW, until=later(1))
+    probe = lease(store, now=later(2))
+    assert probe.item.id == "b"
+    assert store.lease("a", RULES, later(3)) is None
+    store.open_pause("credential", "probe", "429", "limits", later(4), until=later(9))
+    store.settle(probe, back(), later(4))
+    assert store.lease("a", RULES, later(8)) is None
+    assert lease(store, now=later(9)).item.id == "b"
+    assert store.lease("a", RULES, later(10)) is None
+
+
+def test_a_hold_ends_at_its_time_by_itself_and_is_told(store):
+    add(store, item("a"))
+    store.open_pause("loop", "hold", "budget", "budget", NOW, until=later(60))
+    assert store.next_wake(NOW) == later(60)
+    assert store.lease("a", RULES, later(59)) is None
+    assert lease(store, now=later(60)).item.id == "a"
+    assert store.pauses() == []
+    assert kinds(store)[-2:] == ["pause.closed", "item.leased"]
+
+
+def test_a_reserve_leaves_only_urgent_work_in_until_its_time(store):
+    add(store, item("usual"), item("urgent", priority=20))
+    store.open_pause("credential", "reserve", "90 % used", "limits", NOW, until=later(60))
+    assert lease(store, now=later(1)).item.id == "urgent"
     assert store.lease("a", RULES, later(2)) is None
-    store.settle(held, done(), later(3))
-    assert lease(store, now=later(4)).item.id == "b"
+    assert lease(store, now=later(60)).item.id == "usual"
 
 
 def test_pauses_are_one_per_scope_and_source(store):

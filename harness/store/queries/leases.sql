@@ -8,6 +8,10 @@ RETURNING id, reason
 -- What runs now: one short row a lease, from the index alone.
 SELECT lane, repo, kind FROM items WHERE state = 'leased'
 
+-- name: leases_out_at
+-- The same with the time of the lease, which tells a probe from what ran before its pause.
+SELECT lane, repo, kind, leased_at FROM items WHERE state = 'leased'
+
 -- name: lease_take
 -- The best ready item that nothing holds back becomes leased; the whole choice in one statement.
 UPDATE items SET
@@ -18,6 +22,7 @@ WHERE seq = (
     AND (assigned IS NULL OR assigned = :actor)
     AND lane NOT IN (SELECT value FROM json_each(:lanes))
     AND kind NOT IN (SELECT value FROM json_each(:kinds))
+    AND priority <= :least_urgent
     AND coalesce(repo, :default_repository, '') NOT IN (SELECT value FROM json_each(:repos))
     AND seq NOT IN (SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(:items)))
   ORDER BY fresh, rank_at, seq LIMIT 1)

@@ -17,6 +17,12 @@ VALUES (:scope, :kind, :reason, :source, :now, :until)
 -- An open pause gets another reason or time.
 UPDATE pauses SET kind = :kind, reason = :reason, until = :until WHERE id = :id
 
+-- name: pauses_expire
+-- Holds and reserves end by themselves when their time has come; a probe's time only lets one lease try.
+UPDATE pauses SET ended_at = :now, ended_by = 'its time had come'
+WHERE ended_at IS NULL AND kind IN ('hold', 'reserve') AND until <= :now
+RETURNING scope, reason, source, began_at
+
 -- name: pause_close
 -- Every open pause of a scope, or the one of a source.
 UPDATE pauses SET ended_at = :now, ended_by = :by
