@@ -11,7 +11,8 @@ import click
 
 from harness.cli.frame import HELP, LazyGroup
 from harness.cli.invocation import Invocation
-from harness.cli.table import AS_THEY_STAND, COMMANDS, GROUPS, Entry
+from harness.cli.seeds import AS_THEY_STAND
+from harness.cli.table import COMMANDS, GROUPS, Entry
 
 _COMMANDS = """# Commands
 

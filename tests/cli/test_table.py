@@ -7,7 +7,8 @@ import pytest
 
 from harness.cli.frame import LazyGroup
 from harness.cli.reference import commands_page, seeds_page
-from harness.cli.table import AS_THEY_STAND, COMMANDS, GROUPS
+from harness.cli.seeds import AS_THEY_STAND
+from harness.cli.table import COMMANDS, GROUPS
 from tests.kit.command import ROOT
 
 CONTRACT = """
