@@ -1,0 +1,163 @@
+"""From sealed work to the target branch: claimed, verified, held, moved, conflict, apply (contract 2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.model.errors import NotFastForward, NotFound, Refused
+from tests.kit.engine import Engine, engine, work
+
+pytestmark = pytest.mark.process
+
+
+def repository(folder: Path, **more: Any) -> list[dict[str, Any]]:
+    gates = [{"name": "tests", "run": more.pop("gate")}] if "gate" in more else []
+    return [{"name": "app", "path": str(folder / "app"), "branch": "main", "gates": gates, **more}]
+
+
+async def test_without_a_gate_work_is_claimed_and_kept_and_the_branch_untouched(tmp_path: Path) -> None:
+    async with engine(tmp_path, gate=None) as loop:
+        before = loop.git("rev-parse", "main")
+        await loop.add("one")
+        await loop.run(once=True)
+        assert await loop.outcomes("one") == ["claimed"]
+        assert loop.git("rev-parse", "main") == before
+        assert loop.git("show", "refs/harness/one/claimed:one.txt") == "one"
+
+
+async def test_claimed_work_goes_to_the_branch_where_the_repository_says_so(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=repository(tmp_path, integrate="claimed")) as loop:
+        await loop.add("one")
+        await loop.run(once=True)
+        assert await loop.outcomes("one") == ["claimed"]
+        assert loop.git("show", "main:one.txt") == "one"
+
+
+async def test_verified_work_advances_the_branch_and_its_clean_checkout(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        await loop.add("one")
+        await loop.run(once=True)
+        assert (loop.repository / "one.txt").read_text() == "one\n"
+        assert loop.git("status", "--porcelain") == ""
+        assert "Harness-Item: one" in loop.git("log", "-1", "--format=%B", "main")
+        assert [row.state for row in await loop.parts.books(lambda s: s.integrations())] == ["applied"]
+
+
+async def test_a_repository_that_never_integrates_keeps_the_proved_work(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=repository(tmp_path, gate="true", integrate="never")) as loop:
+        before = loop.git("rev-parse", "main")
+        await loop.add("one")
+        await loop.run(once=True)
+        assert await loop.outcomes("one") == ["verified"]
+        assert loop.git("rev-parse", "main") == before
+        assert loop.git("show", "refs/harness/one/verified:one.txt") == "one"
+
+
+async def held(loop: Engine) -> None:
+    """One item of proved work that a person's own file stands in the way of."""
+    (loop.repository / "one.txt").write_text("a person's own\n")
+    await loop.add("one")
+    await loop.run(once=True)
+
+
+async def test_a_dirty_checkout_in_the_way_makes_the_item_wait_and_is_not_touched(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        await held(loop)
+        item = await loop.item("one")
+        assert (item.state, "one.txt" in item.reason) == ("waiting", True)
+        assert (loop.repository / "one.txt").read_text() == "a person's own\n"
+        assert loop.git("show", "refs/harness/one/verified:one.txt") == "one"
+
+
+async def test_held_work_is_tried_again_without_a_session_once_the_checkout_is_clean(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        await held(loop)
+        await loop.parts.integrator.tick()
+        assert (await loop.item("one")).state == "waiting"
+        (loop.repository / "one.txt").unlink()
+        await loop.parts.integrator.tick()
+        assert (await loop.item("one")).state == "done"
+        assert (loop.repository / "one.txt").read_text() == "one\n"
+        assert len(await loop.sessions("one")) == 1
+
+
+async def test_merge_apply_names_what_is_in_the_way_and_takes_the_work_once_it_is_gone(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        await held(loop)
+        with pytest.raises(NotFastForward, match=r"one\.txt"):
+            await loop.parts.integrator.apply("one")
+        (loop.repository / "one.txt").unlink()
+        applied = await loop.parts.integrator.apply("one")
+        assert applied.commit == loop.git("rev-parse", "main")
+        with pytest.raises(Refused, match="already in main"):
+            await loop.parts.integrator.apply("one")
+
+
+async def test_merge_apply_takes_claimed_work_and_refuses_what_is_not_there(tmp_path: Path) -> None:
+    async with engine(tmp_path, gate=None) as loop:
+        await loop.add("one")
+        await loop.add("two")
+        await loop.run(once=True)
+        await loop.parts.integrator.apply("one")
+        assert loop.git("show", "main:one.txt") == "one"
+        with pytest.raises(NotFound, match="nothing is kept for two"):
+            await loop.parts.integrator.apply("two")
+
+
+async def test_a_branch_that_moves_during_the_proof_is_proved_again_on_the_merged_tree(tmp_path: Path) -> None:
+    here = f"git -C {tmp_path}/app -c user.name=o -c user.email=o@example.org"
+    gate = f"pwd >> {tmp_path}/proofs; test -e {tmp_path}/moved || {{ touch {tmp_path}/moved; {here} commit -q --allow-empty -m moved; }}"
+    async with engine(tmp_path, gate=gate) as loop:
+        await loop.add("one")
+        await loop.run(once=True)
+        assert await loop.outcomes("one") == ["verified"]
+        assert len((tmp_path / "proofs").read_text().splitlines()) == 2
+        assert "moved" in loop.git("log", "--format=%s", "main")
+        assert loop.git("show", "main:one.txt") == "one"
+        states = [row.state for row in await loop.parts.books(lambda s: s.integrations())]
+        assert sorted(states) == ["aborted", "applied"]
+
+
+def elsewhere(loop: Engine, command: str) -> dict[str, list[str]]:
+    """A step that changes the registered repository while the session runs, as a person might."""
+    identity = "-c user.name=o -c user.email=o@example.org"
+    return {"run": ["sh", "-c", f"cd {loop.repository} && {command} && git add -A && git {identity} commit -qm theirs"]}
+
+
+async def test_work_that_conflicts_with_what_came_meanwhile_is_no_failure_of_the_agent(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        ours = {"write": {"path": "README.md", "content": "ours\n"}}
+        theirs = elsewhere(loop, "echo theirs > README.md")
+        await loop.add("one", theirs, ours, {"commit": "ours"}, {"complete": "done"})
+        await loop.run(once=True)
+        item = await loop.item("one")
+        (attempt,) = await loop.parts.books(lambda s: s.attempts("one"))
+        assert (attempt.ending, item.state, item.attempts, item.rescues) == ("conflict", "ready", 0, 1)
+        assert "README.md" in attempt.evidence
+        assert loop.git("show", "main:README.md") == "theirs"
+
+
+async def test_work_that_is_red_only_together_with_what_came_meanwhile_is_a_conflict(tmp_path: Path) -> None:
+    gate = "! { test -f one.txt && test -f theirs.txt; }"
+    async with engine(tmp_path, gate=gate) as loop:
+        await loop.add("one", elsewhere(loop, "touch theirs.txt"), *work("one"))
+        await loop.run(once=True)
+        (attempt,) = await loop.parts.books(lambda s: s.attempts("one"))
+        assert (attempt.ending, attempt.counted) == ("conflict", False)
+        assert not (loop.repository / "one.txt").exists()
+
+
+async def test_a_conflict_is_taken_up_on_the_new_tip_and_parked_at_the_third_in_a_row(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        theirs = elsewhere(loop, "date +%N > README.md")
+        ours = {"write": {"path": "README.md", "content": "ours\n"}}
+        await loop.add("one", theirs, ours, {"commit": "ours"}, {"complete": "done"})
+        await loop.run(drain=True)
+        assert [row.prompt["template"] for row in await loop.sessions("one")] == ["bootstrap", "conflict", "conflict"]
+        attempts = await loop.parts.books(lambda s: s.attempts("one"))
+        assert len({attempt.base for attempt in attempts}) == 3
+        item = await loop.item("one")
+        assert (item.state, item.attempts) == ("parked", 0)
