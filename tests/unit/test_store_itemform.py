@@ -40,9 +40,20 @@ def test_the_words_of_the_guide_are_ours_too():
 def test_every_key_of_the_contract_is_read_and_others_are_kept():
     found = parse(
         {
-            "title": "t", "depends_on": "a", "not_before": "2026-02-01T06:00:00+01:00", "max_attempts": 5,
-            "agent": "x", "model": "opus", "scope": ["src/**"], "branch": "next", "assigned": "eva",
-            "resources": ["gpu"], "timeout_seconds": 60, "max_cost_usd": 1, "labels": ["l"], "ticket": {"n": 1},
+            "title": "t",
+            "depends_on": "a",
+            "not_before": "2026-02-01T06:00:00+01:00",
+            "max_attempts": 5,
+            "agent": "x",
+            "model": "opus",
+            "scope": ["src/**"],
+            "branch": "next",
+            "assigned": "eva",
+            "resources": ["gpu"],
+            "timeout_seconds": 60,
+            "max_cost_usd": 1,
+            "labels": ["l"],
+            "ticket": {"n": 1},
         }
     )
     assert (found.depends_on, found.max_attempts, found.scope, found.timeout_seconds) == (("a",), 5, ("src/**",), 60.0)
