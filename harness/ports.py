@@ -16,7 +16,7 @@ from harness.model.events import AgentExit, SessionEvent, StopReason
 from harness.model.journal import AttemptRow, Entry, Integration, Pause
 from harness.model.outcome import Disposition, Outcome, Verdict
 from harness.model.session import Brief, SessionRow
-from harness.model.work import Lease, Phase, WorkItem, WorkState
+from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
 
 
 class Clock(Protocol):
@@ -372,6 +372,10 @@ class Store(Protocol):
         """An operator's move (remove, park, retry, unpark). Raises NotFound, IllegalMove, Refused if leased.
         To ready: `max_attempts` becomes at least attempts + 1 (architecture 6).
         """
+        ...
+
+    def carry(self, item: str, continuation: Continuation, *, actor: str, now: datetime) -> WorkItem:
+        """Where the next lease goes on, by an operator's will. Raises NotFound, Refused if leased."""
         ...
 
     # leases

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import IllegalMove, Refused, Usage
 from harness.model.journal import Entry
-from harness.model.work import TRANSITIONS, UNFINISHED, WorkItem, WorkState, check_id, rank_at
+from harness.model.work import TRANSITIONS, UNFINISHED, Continuation, WorkItem, WorkState, check_id, rank_at
 from harness.store import rows
 from harness.store.cycles import find_cycle
 from harness.store.database import known
@@ -216,6 +216,15 @@ class Items(Journal):
                 found = replace(found, max_attempts=again, not_before=None, rescues=0, deferrals=0)
             self._move(found, state, reason, actor, now)
             self._release_dependants(item, actor, now)
+            return self._item(item)
+
+    def carry(self, item: str, continuation: Continuation, *, actor: str, now: datetime) -> WorkItem:
+        """Where the next lease goes on, by an operator's will. Raises NotFound, Refused if leased."""
+        with self.together():
+            found = replace(self._unleased(item), continuation=continuation, updated_at=now)
+            self.run("item_carry", **rows.item_row(found))
+            changes = {"continuation": continuation.mode, "wip_ref": continuation.wip_ref}
+            self.record(Entry(now, "item.updated", actor, item=item, data={"changes": changes}))
             return self._item(item)
 
     def settle_held(self, item: str, state: WorkState, reason: str, outcome: str, now: datetime) -> WorkItem:

@@ -43,6 +43,11 @@ UPDATE items SET
   deferrals = :deferrals, outcome = :outcome, updated_at = :updated_at
 WHERE id = :id AND state <> 'leased'
 
+-- name: item_carry
+-- Where the next lease goes on, by an operator's will.
+UPDATE items SET continuation = :continuation, fresh = :continuation IS NULL, updated_at = :updated_at
+WHERE id = :id AND state <> 'leased'
+
 -- name: items_in_state
 -- Unfinished items of one state in lease order, after a position.
 SELECT *, (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position))
