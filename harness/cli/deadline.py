@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from harness.model.errors import Expired
 
 
-def start_deadline(seconds: float | None) -> None:
-    """From now on the command has this long; then Expired is raised in the main thread."""
+@contextmanager
+def deadline(seconds: float | None) -> Iterator[None]:
+    """Raises Expired if what is inside takes longer, at once or, if it answers a TERM by winding up, when it has."""
     if seconds is None:
+        yield
         return
+    late = Expired(f"not done within --timeout {seconds:g} s", hint="give it more time, or leave --timeout out")
+    passed = False
 
-    def expired(_signum: int, _frame: FrameType | None) -> None:
-        raise Expired(f"not done within --timeout {seconds:g} s", hint="give it more time, or leave --timeout out")
+    def ring(_signum: int, _frame: FrameType | None) -> None:
+        nonlocal passed
+        passed = True
+        # An exception out of nowhere would be some task's of an event loop; a TERM is meant for all of it.
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            raise late
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    signal.signal(signal.SIGALRM, expired)
+    before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def clear_deadline() -> None:
-    """The command is over in time."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    if passed:
+        raise late

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from harness.cli import output, table
-from harness.cli.deadline import start_deadline
+from harness.cli.deadline import deadline
 from harness.cli.invocation import Invocation
 from harness.model.errors import Unbuilt, Usage
 from harness.ops.answers import Answer
@@ -83,13 +83,11 @@ def command(
     *,
     examples: Sequence[str],
     text: Text | None = None,
-    own_timeout: bool = False,
 ) -> Callable[[Callable[..., Answer | int]], click.Command]:
     """Make a command of a function `(Invocation, **parameters)` that asks one ops function and returns its answer.
 
     A function that does not only answer (`run`) returns its exit code instead.
-    `text` makes the lines for people (default: by the kind of answer). With `own_timeout` the function looks at
-    `Invocation.timeout_seconds` itself; otherwise it is interrupted and the command exits 124.
+    `text` makes the lines for people (default: by the kind of answer).
     """
 
     def make(function: Callable[..., Answer | int]) -> click.Command:
@@ -97,10 +95,9 @@ def command(
         def callback(**values: Any) -> int:
             call = click.get_current_context().find_object(Invocation)
             assert call is not None
-            if not own_timeout:
-                start_deadline(call.timeout_seconds)
-            answer = function(call, **values)
-            return answer if isinstance(answer, int) else output.show(call, answer, text)
+            with deadline(call.timeout_seconds):
+                answer = function(call, **values)
+                return answer if isinstance(answer, int) else output.show(call, answer, text)
 
         return _made(callback, examples)
 

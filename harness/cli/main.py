@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import click
 
 from harness.cli import errors
-from harness.cli.deadline import clear_deadline
 from harness.cli.frame import LazyGroup
 from harness.cli.invocation import Invocation
 from harness.model.errors import HarnessError
@@ -39,8 +38,6 @@ def main(argv: Sequence[str] | None = None, call: Invocation | None = None) -> i
         return INTERRUPTED
     except Exception as exc:
         return errors.say(call, errors.unexpected(call, exc, words))
-    finally:
-        clear_deadline()
 
 
 def _run(words: list[str], call: Invocation) -> int:

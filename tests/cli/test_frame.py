@@ -8,9 +8,11 @@ import time
 
 import pytest
 
+from harness.cli.errors import Fault
 from harness.cli.invocation import Invocation
 from harness.cli.main import main, with_command
-from tests.kit.command import Caller, home_at
+from harness.model.errors import HarnessError
+from tests.kit.command import ROOT, Caller, home_at
 
 
 def test_an_unknown_command_names_the_nearest_ones(loop):
@@ -184,3 +186,23 @@ def test_a_caller_of_another_home_is_not_disturbed(tmp_path):
     caller = Caller(home_at(tmp_path / "home"))
     assert caller("status").code == 3
     assert not caller.home.state.exists()
+
+
+@pytest.mark.process
+def test_a_loop_whose_time_is_up_winds_up_and_exits_124(loop):
+    done = loop.process("run", "--timeout", "1", "--json")
+    assert (done.returncode, json.loads(done.stdout.splitlines()[-1])["error"]["kind"]) == (124, "timeout")
+    assert "reason=TERM" in loop.home.iteration_log.read_text()
+    assert loop("status").code == 3
+
+
+def test_every_kind_of_error_is_documented_with_its_exit_code():
+    page = (ROOT / "docs/reference/json.md").read_text()
+    for kind in [HarnessError, Fault, *_below(HarnessError)]:
+        assert f"| `{kind.code}` | {kind.status} |" in page
+
+
+def _below(kind):
+    for each in kind.__subclasses__():
+        yield each
+        yield from _below(each)
