@@ -45,7 +45,7 @@ def _part(name: str, text: str) -> Iterator[str]:
 
 
 def _entry(entry: Entry) -> str:
-    shown = ("reason", "outcome", "ending", "status", "to", "detail")
+    shown = ("reason", "outcome", "ending", "status", "phase", "to", "branch", "detail")
     facts = ", ".join(f"{key} {entry.data[key]}" for key in shown if entry.data.get(key))
     return f"{local(entry.at)} {entry.kind} {one_line(facts, _MOST)}"
 

@@ -24,6 +24,7 @@ SCHEMA = "loop.why/1"
 PAGE = 500
 SHOWN_ENTRIES = 8
 _HELD = "held"
+ASK_WHY = "./loop why ITEM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _item(home: Home, store: SqliteStore, name: str) -> Why:
         because=item.reason or _usual(item),
         next=_next(home, store, item, pauses),
         evidence=last.evidence if last is not None else "",
-        rule=_rule(last),
+        rule=_rule(last, _session_of(store, last)),
         attempts=tuple(_told(attempt) for attempt in attempts),
         entries=tuple(_entries(store, item=name))[-SHOWN_ENTRIES:],
     )
@@ -138,17 +139,27 @@ def _done(store: SqliteStore, item: WorkItem) -> str:
     return f"nothing by itself; kept work goes to its branch with ./loop merge apply {item.id}"
 
 
-def _rule(attempt: AttemptRow | None) -> Mapping[str, Any] | None:
+def _session_of(store: SqliteStore, attempt: AttemptRow | None) -> str | None:
+    if attempt is None:
+        return None
+    return next((row.id for row in store.sessions(item=attempt.item) if row.fence == attempt.fence), None)
+
+
+def _rule(attempt: AttemptRow | None, session: str | None) -> Mapping[str, Any] | None:
     """The row of ENDINGS behind a failed attempt; None for one that did not fail."""
     rule = ENDINGS.get(attempt.ending or "") if attempt is not None else None
     if attempt is None or rule is None:
         return None
     facts = {"ending": attempt.ending, "cause": rule.cause, "scope": rule.scope, "resume": rule.resume}
-    return {**facts, "counted": attempt.counted, "sentence": rule.sentence, "hint": _filled(rule.hint, attempt.item)}
+    hint = _hint(rule.hint, attempt.item, session or "latest")
+    return {**facts, "counted": attempt.counted, "sentence": rule.sentence, "hint": hint}
 
 
-def _filled(hint: str, item: str) -> str:
-    return hint.replace("ITEM", item)
+def _hint(hint: str, item: str, session: str) -> str:
+    """With the names filled in; who is told to ask why is here already, so what the session did comes next."""
+    if hint == ASK_WHY:
+        hint = "./loop session timeline SESSION"
+    return hint.replace("ITEM", item).replace("SESSION", session)
 
 
 def _told(attempt: AttemptRow) -> Mapping[str, Any]:
@@ -180,7 +191,7 @@ def _session(store: SqliteStore, row: SessionRow) -> Why:
         because=f"{because}{by}",
         next=f"its item: ./loop why {row.item}",
         evidence=attempt.evidence if attempt is not None else "",
-        rule=_rule(attempt),
+        rule=_rule(attempt, row.id),
         attempts=(_told(attempt),) if attempt is not None else (),
         entries=tuple(_entries(store, session=row.id))[-SHOWN_ENTRIES:],
     )

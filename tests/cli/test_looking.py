@@ -175,7 +175,11 @@ def test_why_tells_the_rule_behind_a_failure_and_what_happens_next(loop):
     store.close()
     said = loop("why", "a", "--json").json
     assert (said["kind"], said["state"], said["because"]) == ("item", "delayed", "gate_failed: a gate is red")
-    assert (said["rule"]["cause"], said["rule"]["counted"], said["rule"]["hint"]) == ("agent", True, "./loop why a")
+    assert (said["rule"]["cause"], said["rule"]["counted"], said["rule"]["hint"]) == (
+        "agent",
+        True,
+        "./loop session timeline ses_0123456789ab",
+    )
     assert said["evidence"] == "2 tests red"
     assert "./loop queue retry a" in said["next"]
     assert [attempt["ending"] for attempt in said["attempts"]] == ["gate_failed"]
