@@ -28,11 +28,25 @@ def resume(call: Invocation) -> Change:
     return control.resume(call.home, call.actor, call.now())
 
 
-@command(examples=("./loop stop", "./loop stop --now"))
+@command(examples=("./loop stop", "./loop stop --now", "./loop stop --orphans"))
 @click.option("--now", is_flag=True, help="End running sessions at once; their work is saved all the same.")
-def stop(call: Invocation, now: bool) -> Change:
+@click.option("--orphans", is_flag=True, help="End what killed loops left running, and nothing else.")
+def stop(call: Invocation, now: bool, orphans: bool) -> Change:
     """End the loop and wait for it. What runs is wound up, saved and can be resumed. Exit 3 when none runs."""
+    if orphans:
+        return _orphans(call)
     return control.stop(call.home, now=now, wait_seconds=_stop_seconds(call) + GRACE_SECONDS)
+
+
+def _orphans(call: Invocation) -> Change:
+    from harness.app.orphans import end_orphans  # noqa: PLC0415 - only this one needs it
+
+    swept = end_orphans(call.home)
+    if not swept.processes:
+        return Change("orphans", applied=False, detail="no killed loop has left anything running")
+    of = f" of {', '.join(swept.sessions)}" if swept.sessions else ""
+    detail = f"{swept.processes} process(es){of} ended; the next ./loop run saves their work and settles their items"
+    return Change("orphans", applied=True, detail=detail)
 
 
 def _stop_seconds(call: Invocation) -> float:

@@ -159,6 +159,21 @@ def retry(call: Invocation, item: str) -> Change:
     return queue.retry(_desk(call), item)
 
 
+@command(examples=("./loop queue park test-001", "./loop queue park test-001 waits for the new schema"))
+@click.argument("item")
+@click.argument("reason", nargs=-1)
+def park(call: Invocation, item: str, reason: tuple[str, ...]) -> Change:
+    """Set ITEM aside, with a REASON: nothing leases it until `queue unpark`."""
+    return queue.park(_desk(call), item, " ".join(reason))
+
+
+@command(examples=("./loop queue unpark test-001",))
+@click.argument("item")
+def unpark(call: Invocation, item: str) -> Change:
+    """Make a parked ITEM ready again. Attempts stay counted; it gets at least one more."""
+    return queue.unpark(_desk(call), item)
+
+
 @command(examples=("./loop queue prioritise test-001 critical", "./loop queue prioritise test-001 15"))
 @click.argument("item")
 @click.argument("priority")

@@ -11,9 +11,10 @@ import click
 from harness.cli.frame import command
 from harness.cli.invocation import Invocation
 from harness.cli.output import Screen, facts, local
+from harness.model.errors import Usage
 from harness.model.text import one_line, plain
 from harness.ops import sessions
-from harness.ops.answers import Document, Rows, Stream, jsonable
+from harness.ops.answers import Change, Document, Rows, Stream, jsonable
 
 _SESSION = click.argument("session", default="latest")
 _MOST = 200
@@ -123,3 +124,28 @@ def transcript(call: Invocation, session: str, path: bool) -> Document | Rows:
     if path:
         return sessions.transcript_file(call.home, session)
     return sessions.transcript(call.home, session, call.now())
+
+
+@command(examples=("./loop session stop current", "./loop session stop ses_0123456789ab"))
+@click.argument("session")
+def stop(call: Invocation, session: str) -> Change:
+    """End SESSION: its whole tree, its work saved. Its item goes back to the queue and nothing is counted."""
+    # Here, not above: looking at sessions does not need what ends them.
+    from harness.ops import manual  # noqa: PLC0415
+
+    return manual.stop(call.home, session, manual.Hand(call.actor, call.now()))
+
+
+@command(
+    examples=("./loop session mark ses_0123456789ab --completed", "./loop session mark latest --failed"),
+)
+@click.argument("session")
+@click.option("--completed", is_flag=True, help="Its work is done: the item is done, as claimed.")
+@click.option("--failed", is_flag=True, help="It did not work out: the item is parked.")
+def mark(call: Invocation, session: str, completed: bool, failed: bool) -> Change:
+    """Settle by hand what became of a dead SESSION and its item. One that lives is refused."""
+    from harness.ops import manual  # noqa: PLC0415
+
+    if completed is failed:
+        raise Usage("what became of it?", hint=f"./loop session mark {session} --completed, or --failed")
+    return manual.mark(call.home, session, manual.Hand(call.actor, call.now()), completed=completed)

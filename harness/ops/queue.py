@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from harness.model.errors import HarnessError, Usage
+from harness.model.errors import HarnessError, Refused, Usage
 from harness.model.home import Home
 from harness.model.itemform import Form, item_document, item_row, mirror_row, parse_item, shown_priority
 from harness.model.work import UNFINISHED, WorkItem, WorkState, priority
@@ -152,14 +152,30 @@ def retry(desk: Desk, given: str) -> Change:
     return _move(desk, given, WorkState.READY, "retried")
 
 
-def _move(desk: Desk, given: str, state: WorkState, word: str) -> Change:
+def park(desk: Desk, given: str, reason: str) -> Change:
+    """Set an item aside: nothing leases it until `unpark`. Raises NotFound, IllegalMove, Refused if it is worked on."""
+    return _move(desk, given, WorkState.PARKED, "parked", reason)
+
+
+def unpark(desk: Desk, given: str) -> Change:
+    """Make a parked item ready again; its attempts stay counted, it gets one more. Raises NotFound, Refused."""
+    with reading(desk.home) as store:
+        item = store.item(full_id(store, "item", given))
+    assert item is not None
+    if item.state is not WorkState.PARKED:
+        raise Refused(f"{item.id} is not parked, it is {item.state}", hint=f"./loop why {item.id}")
+    return _move(desk, item.id, WorkState.READY, "unparked")
+
+
+def _move(desk: Desk, given: str, state: WorkState, word: str, why: str = "") -> Change:
     with _order(desk) as (store, absorbed):
         before = store.item(full_id(store, "item", given))
         assert before is not None
         notes = _notes(absorbed)
         if before.state is state:
             return Change(before.id, applied=False, detail=f"{before.id} is {state} already", notes=notes)
-        after = store.move(before.id, state, f"{word} by {desk.actor}", actor=desk.actor, now=desk.now)
+        reason = f"{word} by {desk.actor}" + (f": {why}" if why else "")
+        after = store.move(before.id, state, reason, actor=desk.actor, now=desk.now)
     left = f", attempt {after.attempts + 1} of {after.max_attempts}" if state is WorkState.READY else ""
     return Change(after.id, applied=True, detail=f"{after.id}: {before.state} -> {after.state}{left}", notes=notes)
 

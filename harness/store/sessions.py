@@ -5,20 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from harness.model.errors import NotFound
+from harness.model.errors import LeaseLost, NotFound
 from harness.model.journal import Entry
-from harness.model.session import SessionRow
+from harness.model.session import FINAL, SessionRow
 from harness.store import rows
 from harness.store.journal import Journal
+
+_FINAL = frozenset(status.value for status in FINAL)
 
 
 class Sessions(Journal):
     """A heartbeat changes the row without an entry; only a new status is a fact worth telling."""
 
     def update_session(self, session: SessionRow) -> None:
-        """Raises NotFound for a session that was never opened."""
+        """Raises NotFound for a session that was never opened, LeaseLost for one whose final row is written."""
         with self.together():
+            row = self.one("session_status", id=session.id)
+            if row is not None and row["status"] in _FINAL:
+                raise LeaseLost(
+                    f"session {session.id} has ended ({row['status']}): somebody else settled it",
+                    hint=f"./loop why {session.item}",
+                )
             self._write_session(session, session.updated_at)
+
+    def mark_session(self, session: SessionRow, *, actor: str, now: datetime) -> None:
+        """A person's word over what is written, also over a final row. Raises NotFound."""
+        with self.together():
+            self._write_session(session, now)
+            data = {"status": session.status.value}
+            self.record(Entry(now, "session.marked", actor, item=session.item, session=session.id, data=data))
 
     def _write_session(self, session: SessionRow, now: datetime | None) -> None:
         before = self.one("session_status", id=session.id)

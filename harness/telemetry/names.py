@@ -84,6 +84,8 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "workspace.left": _warn("A folder of the attempt could not be removed"),
         "session.unsaved": _error("Uncommitted work could not be saved"),
         "session.unsealed": _error("Claimed work could not be sealed"),
+        "session.ended_by_operator": _warn("Session is ended by an operator"),
+        "session.marked": _info("Session marked by hand"),
         "session.progress": _info("Progress", 1),
         "session.claimed": _info("Agent reports the end of its work", 1),
         "session.asked": _info("Agent asks", 1),

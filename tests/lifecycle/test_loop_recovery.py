@@ -198,3 +198,24 @@ def test_a_session_whose_agent_init_is_killed_goes_on_in_the_same_conversation(t
         assert second.claude_session_id == first.claude_session_id
         assert place.living() == []
         assert place.git("show", f"refs/harness/{first.id}/wip/1:half.txt") == "half"
+
+
+@pytest.mark.cli
+def test_a_session_that_an_operator_stops_is_saved_uncounted_and_goes_on(tmp_path: Path) -> None:
+    long = bash("echo half > half.txt; touch begun; python3 -c 'import time; time.sleep(100)'")
+    with yard(tmp_path, sessions(stopped=(long, commit(), COMPLETE, DONE))) as place:
+        place.add("stopped")
+        loop = place.start(MAX_ITERATIONS="1")
+        until(lambda: place.tool() or not loop.running, what="the tool of the agent")
+        row = until(place.running, what="the row of the session")
+        status, said = place.run("session", "stop", row.id, BD_ACTOR="eva")
+        assert status == 0, said
+        assert loop.ended(40) == 0, loop.output
+        found = place.item("stopped")
+        assert (found.state, found.outcome, found.attempts, found.rescues) == ("done", "verified", 0, 0), loop.output
+        first, second = place.sessions()
+        assert second.claude_session_id == first.claude_session_id
+        (entry,) = told(place, "session.ended_by_operator")
+        assert (entry.actor, entry.session) == ("eva", first.id)
+        assert "ended by an operator" in told(place, "item.settled")[0].data["reason"]
+        assert place.git("show", f"refs/harness/{first.id}/wip/1:half.txt") == "half"
