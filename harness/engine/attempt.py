@@ -53,7 +53,10 @@ class _Told:
 
 
 class Attempt:
-    """One lease to one disposition. `free_slot` is called once the agent is done: a slot is a session."""
+    """One lease to one disposition. `free_slot` is called once the agent is done: a slot is a session.
+
+    `phase` tells whether its task may be cancelled: preparing and proving yes; a session never, nor before the start.
+    """
 
     def __init__(self, tools: AttemptTools, lease: Lease, iteration: int, free_slot: Callable[[], None]) -> None:
         self._tools = tools
@@ -61,16 +64,16 @@ class Attempt:
         self._item = lease.item
         self._iteration = iteration
         self._free_slot = free_slot
-        self._told = _Told()
+        self._told = _Told(work=lease.item.continuation)
+        self.phase: Phase | None = None
 
     async def run(self) -> Outcome:
         """Never raises for what can be an outcome; LeaseLost and StoreError are the loop's business."""
         try:
+            self.phase = Phase.PREPARING
             outcome = await self._story()
         except asyncio.CancelledError:
-            outcome = Interrupted("the loop stopped", "loop")
-            if self._told.proving is not None:
-                self._told.work = replace(self._told.proving, reason="the loop stopped")
+            outcome = self._given_up()
         except (LeaseLost, StoreError) as exc:
             if not isinstance(exc, DiskFull):
                 raise
@@ -82,8 +85,16 @@ class Attempt:
         await self._end(outcome)
         return outcome
 
+    def _given_up(self) -> Outcome:
+        """Cancelled before the session or after it: what there was stays, what is being proved goes on from there."""
+        reason = "the loop stopped" if self._tools.session.state.stopping else "paused before its session began"
+        if self._told.proving is not None:
+            self._told.work = replace(self._told.proving, reason=reason)
+        return Interrupted(reason, "loop")
+
     async def _end(self, outcome: Outcome) -> None:
         """Settled to the last file even if the loop gives us up meanwhile: a settlement is never cancelled."""
+        self.phase = Phase.SETTLED
         ending = asyncio.create_task(self._settle(outcome))
         try:
             await asyncio.shield(ending)
@@ -112,8 +123,7 @@ class Attempt:
         plan = self._tools.planner.plan(self._item)
         goes_on = await self._goes_on()
         if goes_on is not None and goes_on.mode == "seal":
-            self._told.proving = goes_on
-            self._free_slot()
+            self._proving(goes_on)
             return await self._tools.integrator.resume(self._lease, plan, goes_on)
         workspace = await self._workspace(plan, goes_on)
         prompt_of = await self._prepare(plan, workspace, goes_on)
@@ -204,6 +214,7 @@ class Attempt:
         row = self._row(plan, workspace, brief, prompt, goes_on)
         await self._phase(Phase.RUNNING)
         runner = SessionRunner(self._tools.session, self._lease, brief, desk, workspace)
+        self.phase = Phase.RUNNING
         try:
             result = await runner.run(plan.agent, row)
         except BaseException:
@@ -303,6 +314,7 @@ class Attempt:
     def _proving(self, goes_on: Continuation) -> None:
         """From here on no session is needed, now or after a restart."""
         self._told.proving = goes_on
+        self.phase = Phase.PROVING
         self._free_slot()
 
     async def _seal(self, plan: Plan, workspace: Workspace, result: SessionResult) -> Seal:
@@ -347,7 +359,7 @@ def _said(result: SessionResult) -> Outcome | None:
     if (interrupted := _by_operator(result)) is not None:
         return interrupted
     if result.stopped is None and killed_from_outside(result.exit) and result.exit.exit_code == 143:
-        return Interrupted("the session was ended from outside", "operator")
+        return Interrupted("ended by an operator (TERM to its pid)", "operator")
     limit = result.exit.limit
     return Failed(result.ending or "unreported", _evidence(result), limit.resets_at if limit else None)
 

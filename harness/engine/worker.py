@@ -11,7 +11,7 @@ from harness.engine.attempt import Attempt
 from harness.engine.state import LoopState
 from harness.model.journal import Entry, Pause
 from harness.model.outcome import Disposition, Interrupted, Outcome
-from harness.model.work import Lease, WorkState
+from harness.model.work import Lease, Phase, WorkState
 from harness.ports import Books, Clock, LeaseRules, Settlement
 
 RESCAN_SECONDS = 30.0
@@ -54,8 +54,8 @@ class Worker:
         self._tools = tools
         self._course = course
         self._slots = [0.0] * course.workers
-        self._attempts: set[asyncio.Task[None]] = set()
-        self._proving: set[asyncio.Task[None]] = set()
+        self._attempts: dict[asyncio.Task[None], Attempt] = {}
+        self._given_up: set[asyncio.Task[None]] = set()
         self._open: set[str] = set()
         self._open_iterations: dict[str, int] = {}
         self._said_idle = False
@@ -80,6 +80,8 @@ class Worker:
         pause = state.pause(self._tools.clock.now())
         if pause is not None:
             await self._say_pause(pause)
+            if state.wanted_stop():
+                self._give_up(Phase.PREPARING)
             if not self._course.waits and not self._attempts:
                 return False
             return await self._wait(ticket, await self._until_something())
@@ -132,28 +134,36 @@ class Worker:
         self._said_idle = False
         self._idle_since = None
         self._slots.remove(min(self._slots))
-        task = asyncio.create_task(self._attempt(lease), name=f"attempt {lease.item.id}")
-        self._attempts.add(task)
+        free_slot = self._once_free()
+        attempt = self._tools.attempt(lease, self._open_iterations[lease.item.id], free_slot)
+        task = asyncio.create_task(self._attempt(lease, attempt, free_slot), name=f"attempt {lease.item.id}")
+        self._attempts[task] = attempt
         task.add_done_callback(self._ended)
 
-    async def _attempt(self, lease: Lease) -> None:
+    def _once_free(self) -> Callable[[], None]:
         freed = False
-        me = asyncio.current_task()
 
         def free_slot() -> None:
             nonlocal freed
             if not freed:
                 freed = True
                 self._slots.append(self._tools.clock.monotonic() + self._course.iteration_delay_seconds)
-                if me is not None:
-                    self._proving.add(me)
                 self._tools.state.bell.ring()
 
+        return free_slot
+
+    async def _attempt(self, lease: Lease, attempt: Attempt, free_slot: Callable[[], None]) -> None:
         try:
-            outcome = await self._tools.attempt(lease, self._open_iterations[lease.item.id], free_slot).run()
-            self._keep_open(lease, outcome)
+            self._keep_open(lease, await attempt.run())
         finally:
             free_slot()
+
+    def _give_up(self, *phases: Phase) -> None:
+        """Cancel attempts that no session would be lost with; once, for what they clean up must not be cut off."""
+        for task, attempt in self._attempts.items():
+            if attempt.phase in phases and task not in self._given_up:
+                self._given_up.add(task)
+                task.cancel()
 
     def _keep_open(self, lease: Lease, outcome: Outcome) -> None:
         """An item that we interrupted is still this loop's iteration; it is resumed before the loop ends."""
@@ -163,8 +173,8 @@ class Worker:
             self._open_iterations.pop(lease.item.id, None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._attempts.discard(task)
-        self._proving.discard(task)
+        self._attempts.pop(task, None)
+        self._given_up.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self.failed = self.failed or task.exception()
         self._tools.state.bell.ring()
@@ -235,14 +245,15 @@ class Worker:
         await self._tools.books(lambda s: s.note(entry))
 
     async def _wind_up(self) -> None:
-        """Sessions end by their own ladder; what is being proved is given up and goes on from its seal next time."""
+        """Sessions end by their own ladder; what is being prepared or proved is given up and goes on next time."""
         state = self._tools.state
         if self.failed is not None:
             state.stop("the loop ends")
         while self._attempts:
             ticket = state.bell.ticket()
-            while state.stopping and self._proving:
-                self._proving.pop().cancel()
+            await asyncio.sleep(0)  # an attempt that was made just now begins, so that it can be given up
+            if state.stopping:
+                self._give_up(Phase.PREPARING, Phase.PROVING)
             await state.bell.after(ticket, RESCAN_SECONDS)
         if self.failed is not None:
             raise self.failed
