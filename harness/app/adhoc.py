@@ -9,12 +9,12 @@ from pathlib import Path
 
 from harness import fs
 from harness.app.build import open_store
-from harness.app.queue_file import form_of
 from harness.config.edit import add_repository
 from harness.config.load import load
 from harness.model.errors import GitError, Usage
 from harness.model.home import Home
 from harness.model.itemform import parse_item
+from harness.ops.forms import form_of
 
 FOLDER = ".loop"
 

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from harness.config.load import Loaded
 from harness.model.home import Home
-from harness.model.itemform import Form
 from harness.model.journal import Entry
+from harness.ops.forms import form_of
 from harness.ports import Clock, Store
 from harness.store.mirror import QueueMirror
 from harness.store.sqlite import SqliteStore
-
-
-def form_of(loaded: Loaded, source: str) -> Form:
-    """What this installation allows in an item and supplies where it says nothing."""
-    config = loaded.config
-    return Form(
-        repositories=tuple(r.name for r in config.repositories),
-        lanes={name: lane.handicap_hours for name, lane in config.lanes.items()},
-        kind_lanes={name: kind.lane for name, kind in config.kinds.items()},
-        max_attempts=config.harness.max_attempts,
-        source=source,
-    )
 
 
 class EngineMirror:
@@ -31,6 +19,10 @@ class EngineMirror:
         self._form = form_of(loaded, "file:queue.json")
         self._actor = loaded.actor
         self._clock = clock
+
+    def take(self, loaded: Loaded) -> None:
+        """Judge edits by this configuration from now on."""
+        self._form, self._actor = form_of(loaded, "file:queue.json"), loaded.actor
 
     def absorb(self, store: Store) -> None:
         now = self._clock.now()

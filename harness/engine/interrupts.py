@@ -2,60 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
-from harness import fs
 from harness.engine.state import LoopState
+from harness.interrupt_file import NAME, read_reason, request
 from harness.model.home import Home
 from harness.model.journal import Entry
 from harness.model.outcome import ENDINGS, Cause, Disposition, Failed, Outcome
 from harness.model.work import WorkItem
 from harness.ports import Books, Clock
-
-MOST_REASON_BYTES = 64 * 1024
-FILE = "interrupt-request.txt"
-
-
-def read_reason(path: Path) -> str | None:
-    """The text of the interrupt file; None if there is none. A link, folder or pipe of that name pauses as well."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return None
-    when = datetime.fromtimestamp(found.st_mtime, UTC).astimezone().isoformat(timespec="seconds")
-    anonymous = f"no reason given, created {when} by {_user(found.st_uid)}"
-    if not stat.S_ISREG(found.st_mode):
-        return f"{anonymous} (not a regular file)"
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as exc:
-        return f"{anonymous} (cannot be read: {exc.strerror})"
-    with os.fdopen(handle, "rb") as file:
-        text = file.read(MOST_REASON_BYTES).decode(errors="replace").strip()
-    return text or anonymous
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-
-
-def request(path: Path, reason: str) -> bool:
-    """Write the interrupt file unless there is one already; True if it was written."""
-    if path.is_symlink() or path.exists():
-        return False
-    fs.replace(path, reason.rstrip() + "\n", mode=0o600)
-    return True
 
 
 @dataclass(slots=True)
@@ -128,12 +84,12 @@ class InterruptWatch:
     async def tick(self) -> None:
         reason = read_reason(self._home.interrupt_file)
         pauses = await self._books(lambda s: s.pauses())
-        known = next((p for p in pauses if p.scope == "loop" and p.source == FILE), None)
+        known = next((p for p in pauses if p.scope == "loop" and p.source == NAME), None)
         now = self._clock.now()
         if reason is not None and (known is None or known.reason != reason):
-            await self._books(lambda s: s.open_pause("loop", "file", reason, FILE, now))
+            await self._books(lambda s: s.open_pause("loop", "file", reason, NAME, now))
         elif reason is None and known is not None:
-            await self._books(lambda s: s.close_pause("loop", FILE, "the file was removed", now))
+            await self._books(lambda s: s.close_pause("loop", NAME, "the file was removed", now))
         pauses = await self._books(lambda s: s.pauses())
         if tuple(pauses) != self._state.pauses:
             self._state.pauses = tuple(pauses)

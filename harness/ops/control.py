@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from harness import fs
+from harness.interrupt_file import read_reason
 from harness.model.errors import NotRunning, Refused
 from harness.model.home import Home
 from harness.ops.answers import Change
 from harness.ops.books import running, writing
-from harness.ops.interrupt import read_reason
 from harness.ops.snapshot import loop_pid
 from harness.proc.identity import Identity, alive, identify
 from harness.proc.identity import signal as send

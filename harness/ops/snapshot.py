@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from harness import __version__
+from harness.interrupt_file import read_reason
 from harness.model.home import Home
 from harness.model.journal import Pause
 from harness.model.work import WorkItem, WorkState, priority_name
 from harness.ops.answers import Document
 from harness.ops.books import reading_if_any, running
-from harness.ops.interrupt import read_reason
 from harness.proc.lock import holder
 from harness.proc.resources import disk, memory
 from harness.store.reports import latest_attempts, latest_run, outcomes_since, spend_since

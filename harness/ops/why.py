@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from harness.interrupt_file import read_reason
 from harness.model.errors import NotFound
 from harness.model.home import Home
 from harness.model.journal import AttemptRow, Entry, Pause
@@ -16,7 +17,6 @@ from harness.model.work import WorkItem, WorkState
 from harness.ops import sessions
 from harness.ops.answers import Document
 from harness.ops.books import full_id, reading, reading_if_any, running
-from harness.ops.interrupt import read_reason
 from harness.ops.snapshot import FILE_SOURCE, sentence
 from harness.store.sqlite import SqliteStore
 

@@ -12,12 +12,12 @@ from tests.kit.command import ROOT
 LIBRARIES = {"click", "harness", "msgspec", "typing_extensions"}
 """The only packages beside the standard library that a read command may load; the last comes with msgspec."""
 PARTS = {
-    "status": {"cli", "fs", "model", "ops", "ports", "proc", "store"},
-    "health": {"cli", "fs", "model", "ops", "ports", "proc", "store"},
+    "status": {"cli", "fs", "interrupt_file", "model", "ops", "ports", "proc", "store"},
+    "health": {"cli", "fs", "interrupt_file", "model", "ops", "ports", "proc", "store"},
     "version": {"cli", "fs", "model", "ops", "ports", "proc", "store"},
     "queue show": {"cli", "fs", "model", "ops", "ports", "proc", "store"},
-    "why test-001": {"analysis", "cli", "fs", "model", "ops", "ports", "proc", "store"},
-    "why pause": {"analysis", "cli", "fs", "model", "ops", "ports", "proc", "store"},
+    "why test-001": {"analysis", "cli", "fs", "interrupt_file", "model", "ops", "ports", "proc", "store"},
+    "why pause": {"analysis", "cli", "fs", "interrupt_file", "model", "ops", "ports", "proc", "store"},
     "session latest": {"analysis", "cli", "fs", "model", "ops", "ports", "proc", "store"},
     "session list": {"analysis", "cli", "fs", "model", "ops", "ports", "proc", "store"},
     "session metrics": {"analysis", "cli", "fs", "model", "ops", "ports", "proc", "store"},

@@ -1,4 +1,4 @@
-"""The interrupt file as an operator sees it: there or not, and what it says (contract 2, H46)."""
+"""The interrupt file: what an operator drops to pause the loop, and what the loop writes for one (contract 2, H46)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness import fs
+
+NAME = "interrupt-request.txt"
 MOST_REASON_BYTES = 64 * 1024
 
 
@@ -22,9 +25,19 @@ def read_reason(path: Path) -> str | None:
     return text or f"no reason given, created {when} by {_user(found.st_uid)}"
 
 
+def request(path: Path, reason: str) -> bool:
+    """Write the interrupt file unless there is one already; True if it was written. Raises DiskFull, HarnessError."""
+    if path.is_symlink() or path.exists():
+        return False
+    fs.replace(path, reason.rstrip() + "\n", mode=0o600)
+    return True
+
+
 def _text(path: Path) -> str:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
     except OSError as exc:
         return f"(cannot be read: {exc.strerror})"
     with os.fdopen(handle, "rb") as file:
