@@ -28,8 +28,7 @@ pytestmark = pytest.mark.slow
 ITERATIONS = 200
 SETTLED = 50
 SLOPE_BYTES = 20 * 1024
-FLAT = 0.01
-"""An iteration: what runs beside the settlement of an item comes and goes, what stays adds up."""
+THIRD = 50
 CONFIG = """\
 harness: {{iteration_delay: 0, interrupt_check_interval: 1}}
 agents: {{default: {{type: scripted}}}}
@@ -80,6 +79,11 @@ def slope(values: Sequence[float]) -> float:
     return above / sum((x - middle) ** 2 for x in range(len(values)))
 
 
+def least(samples: Sequence[Sample], what: str) -> int:
+    """What stays: git and gates run beside some settlements and bring pipes of their own."""
+    return min(getattr(sample, what) for sample in samples)
+
+
 def test_two_hundred_iterations_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IS_SANDBOX", "1")
     environ = dict(os.environ)
@@ -104,8 +108,8 @@ def test_two_hundred_iterations_leave_nothing_behind(tmp_path: Path, monkeypatch
     growth = slope([sample.rss for sample in late])
     figures = f"{spent * 1000:.0f} ms and {growth / 1024:.1f} KiB an iteration, {late[-1].rss >> 20} MiB at the end"
     sys.stdout.write(f"\n{figures}\n")
-    assert abs(slope([sample.descriptors for sample in late])) < FLAT
-    assert abs(slope([sample.children for sample in late])) < FLAT
+    assert least(late[-THIRD:], "descriptors") <= least(late[:THIRD], "descriptors")
+    assert least(late[-THIRD:], "children") <= least(late[:THIRD], "children")
     assert growth < SLOPE_BYTES, figures
     assert list((home.state / "home").glob("*")) == []
     assert [path for path in home.worktrees.glob("*") if path.name != ".meta"] == []
