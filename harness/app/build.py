@@ -31,6 +31,7 @@ from harness.engine.settler import Settler
 from harness.engine.state import LoopState
 from harness.engine.supervisor import Component
 from harness.engine.surroundings import DiskWatch, Intake, Pulse
+from harness.engine.throttle import Throttle
 from harness.engine.worker import Course, Worker, WorkerTools
 from harness.git.merge import GitMerger
 from harness.git.workspace import GitWorkspaces
@@ -70,11 +71,14 @@ class Parts:
     intake: Intake
     others: tuple[Component, ...]
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
+    throttle: Throttle
 
     def worker(self, course: Course) -> Worker:
         lanes = {name: lane.running for name, lane in self.loaded.config.lanes.items()}
         rules = LeaseRules(self.state.actor, lanes, self.default_repository)
-        return Worker(WorkerTools(self.books, self.clock, self.state, rules, self.attempt), course)
+        self.throttle.workers = course.workers
+        doors = (self.throttle,)
+        return Worker(WorkerTools(self.books, self.clock, self.state, rules, self.attempt, doors), course)
 
     @property
     def default_repository(self) -> str | None:
@@ -118,7 +122,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     settler = Settler(books, clock, state, records, interrupts, random.random)
     prover = GateProver(loaded, environments, merger, home)
     integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))
-    sessions = SessionTools(books, clock, state, workspaces, records, meter)
+    throttle = Throttle(books, clock, state)
+    sessions = SessionTools(books, clock, state, workspaces, records, meter, (throttle,))
     tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
     processes = LockedProcesses(home)
     evidence = EvidenceTools(books, clock, state, processes, workspaces, planner, records, meter, home)
@@ -138,7 +143,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     )
     return Parts(
         home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, workspaces,
-        watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
+        watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free), throttle,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 from harness.engine.context import Remains, preserved
 from harness.engine.desk import LoopDesk
 from harness.engine.plan import Meter
+from harness.engine.seams import Listener
 from harness.engine.state import LoopState
 from harness.engine.watchdog import Finding, Watchdog
 from harness.model.classify import classify
 from harness.model.errors import HarnessError
-from harness.model.events import AgentExit, Denied, SessionEvent, StopReason
+from harness.model.events import AgentExit, Denied, Limited, SessionEvent, Started, StopReason, Streaming, ToolStarted
 from harness.model.journal import Entry
 from harness.model.session import FINAL, Brief, Claim, Question, SessionRow, SessionStatus
 from harness.model.work import Lease
@@ -24,6 +25,8 @@ from harness.ports import Agent, AgentSession, Autosave, Books, Clock, Records, 
 TICK_SECONDS = 1.0
 REFRESH_SECONDS = 10.0
 AUTOSAVE_SECONDS = 60.0
+NEWS = (Started, Streaming, ToolStarted, Limited)
+"""What listeners are told: what an event says of the account and the API, not of the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class SessionTools:
     workspaces: Workspaces
     records: Records
     meter: Meter
+    listeners: Sequence[Listener] = ()
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class _Live:
     saved: float = 0.0
     wip: Autosave | None = None
     ask: list[Denied] = field(default_factory=list)
+    news: list[SessionEvent] = field(default_factory=list)
 
 
 class SessionRunner:
@@ -96,6 +101,7 @@ class SessionRunner:
         self._publish(live)
         async with agent.session(self._brief, self._desk) as session:
             await self._watch(session, live)
+            await self._pass_on_news(live)
             left = await session.exit()
         live.wip = await self._save(live) or live.wip
         return await self._finish(live, left, baseline)
@@ -123,6 +129,8 @@ class SessionRunner:
         live.sign_at = self._tools.clock.now()
         if isinstance(event, Denied) and event.ask:
             live.ask.append(event)
+        if isinstance(event, NEWS):
+            live.news.append(event)
 
     async def _keep(self, session: AgentSession, live: _Live) -> None:
         """Once a second, and at every ring: is it alive, is it wanted, is its work saved, is its row fresh."""
@@ -139,6 +147,7 @@ class SessionRunner:
         wanted = self._tools.state.wanted_stop()
         finding = Finding(wanted, live.watchdog.doing, 0.0) if wanted else live.watchdog.tick(at)
         await self._pass_on_questions(live)
+        await self._pass_on_news(live)
         if finding is not None:
             live.stopped = finding
             await self._stop(session, live, finding)
@@ -153,6 +162,12 @@ class SessionRunner:
             denied = live.ask.pop()
             if self._desk.question is None:
                 await self._desk.request_decision(f"May the agent do this? {denied.reason}", ("yes", "no"))
+
+    async def _pass_on_news(self, live: _Live) -> None:
+        news, live.news = live.news, []
+        for event in news:
+            for listener in self._tools.listeners:
+                await listener.heard(live.row, event)
 
     async def _stop(self, session: AgentSession, live: _Live, finding: Finding) -> None:
         await self._update(live, status=SessionStatus.STOPPING)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from harness.engine.interrupts import Interrupts
+from harness.engine.seams import Witness
 from harness.engine.state import LoopState
 from harness.model.errors import DiskFull
 from harness.model.outcome import (
@@ -23,8 +25,8 @@ from harness.model.outcome import (
     outcome_word,
 )
 from harness.model.session import SessionRow
-from harness.model.work import Continuation, Lease, WorkItem
-from harness.ports import Books, Clock, Records, Settlement
+from harness.model.work import Continuation, Lease
+from harness.ports import Books, Clock, Records, Settlement, Store
 
 FULL_SECONDS = 5.0
 
@@ -39,6 +41,7 @@ class Settler:
     records: Records
     interrupts: Interrupts
     spread: Callable[[], float] = random.random
+    witnesses: Sequence[Witness] = ()
 
     async def settle(
         self, lease: Lease, outcome: Outcome, session: SessionRow | None, work: Continuation | None
@@ -55,7 +58,9 @@ class Settler:
             self.records.metrics(row.id, row.metrics)
             self.records.current(row)
             self.records.state(row)
-        await self._pause(lease.item, outcome, disposition)
+        await self._pause(lease, outcome, disposition)
+        for witness in self.witnesses:
+            await witness.settled(lease, outcome, row)
         await self.interrupts.after(lease.item, outcome, disposition)
         self.state.bell.ring()
         return disposition
@@ -79,12 +84,11 @@ class Settler:
             else:
                 return
 
-    async def _pause(self, item: WorkItem, outcome: Outcome, disposition: Disposition) -> None:
-        """A failure that is not the item's stops what shares its cause; an outcome that went well ends such a pause."""
-        now = self.clock.now()
+    async def _pause(self, lease: Lease, outcome: Outcome, disposition: Disposition) -> None:
+        """A failure that is not the item's stops what shares its cause; a probe that went well ends such a pause."""
+        item, now = lease.item, self.clock.now()
         if isinstance(outcome, Verified | Claimed | Asked):
-            scopes = ("loop", "credential", f"repo:{item.repo}", f"kind:{item.kind}")
-            await self.books(lambda s: [s.close_pause(p, "ending", "a session went well", now) for p in scopes])
+            await self.books(lambda s: _reopen(s, lease, now))
             return
         if not isinstance(outcome, Failed) or disposition.pause is None:
             return
@@ -98,6 +102,15 @@ class Settler:
         until = disposition.pause_until
         reason = f"{disposition.reason} (item {item.id})"
         await self.books(lambda s: s.open_pause(scope, "probe", reason, "ending", now, until=until))
+
+
+def _reopen(store: Store, lease: Lease, now: datetime) -> None:
+    """End the pauses that this lease was a probe of. One that ran before proves nothing of a limit that came since."""
+    scopes = ("loop", "credential", f"repo:{lease.item.repo}", f"kind:{lease.item.kind}")
+    for pause in store.pauses():
+        probed = pause.until is None or pause.until <= lease.leased_at
+        if pause.scope in scopes and pause.source == "ending" and probed:
+            store.close_pause(pause.scope, pause.source, "a session went well", now)
 
 
 def _closed(session: SessionRow, outcome: Outcome) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from harness.engine.attempt import Attempt
+from harness.engine.seams import Door
 from harness.engine.state import LoopState
 from harness.model.journal import Entry, Pause
 from harness.model.outcome import Disposition, Interrupted, Outcome
@@ -43,6 +44,7 @@ class WorkerTools:
     state: LoopState
     rules: LeaseRules
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
+    doors: Sequence[Door] = ()
 
 
 class Worker:
@@ -86,7 +88,7 @@ class Worker:
                 return False
             return await self._wait(ticket, await self._until_something())
         if self._slots and self._may_begin():
-            rest = min(self._slots) - self._tools.clock.monotonic()
+            rest = max(min(self._slots) - self._tools.clock.monotonic(), *(d.rest() for d in self._tools.doors), 0.0)
             if rest > 0:
                 return await self._wait(ticket, rest)
             lease = await self._lease()
@@ -108,21 +110,31 @@ class Worker:
     async def _lease(self) -> Lease | None:
         now = self._tools.clock.now()
         lease = await self._tools.books(lambda s: s.lease(self._tools.state.owner, self._tools.rules, now))
-        if lease is not None and self._fresh_is_over(lease):
-            await self._give_back(lease)
+        refusal = await self._refusal(lease) if lease is not None else None
+        if lease is not None and refusal is not None:
+            await self._give_back(lease, refusal)
             return None
         return lease
+
+    async def _refusal(self, lease: Lease) -> Disposition | None:
+        """Where the item goes if its session may not begin. Of a course at its end only what was interrupted is
+        resumed; a fresh item stays for the next start.
+        """
+        if self._fresh_is_over(lease):
+            return Disposition(WorkState.READY, "not begun: max_iterations reached")
+        for door in self._tools.doors:
+            if (refusal := await door.admit(lease)) is not None:
+                return refusal
+        return None
 
     def _fresh_is_over(self, lease: Lease) -> bool:
         limit = 1 if self._course.once else self._course.max_iterations
         return lease.item.id not in self._open and limit != 0 and self._tools.state.iterations >= limit
 
-    async def _give_back(self, lease: Lease) -> None:
-        """Only what was interrupted may still be resumed; a fresh item stays for the next start, uncounted."""
-        settlement = Settlement(
-            Interrupted("max_iterations reached", "loop"),
-            Disposition(WorkState.READY, "not begun: max_iterations reached", continuation=lease.item.continuation),
-        )
+    async def _give_back(self, lease: Lease, refusal: Disposition) -> None:
+        """Nothing is counted, nothing of it is lost."""
+        kept = replace(refusal, continuation=lease.item.continuation)
+        settlement = Settlement(Interrupted(refusal.reason, "loop"), kept)
         await self._tools.books(lambda s: s.settle(lease, settlement, self._tools.clock.now()))
 
     def _begin(self, lease: Lease) -> None:

@@ -284,6 +284,24 @@ KILLS = frozenset({"lost", "agent_init_killed"})
 """Endings after which the item itself may be what kills a loop or an agent-init."""
 POISON_KILLS = 2
 LIMIT_GRACE = timedelta(seconds=5)
+LONGEST_LIMIT = timedelta(days=8)
+_PAST_RESET = Backoff(5, 2, 1800, 0.0)
+
+
+def limit_ends(reset: datetime | None, now: datetime, deferrals: int) -> datetime:
+    """When to ask again after a limit that the API says ends at `reset`, or nothing of (architecture 7).
+
+    A reset in the past is asked after soon, but ever later in a row: stale times are real. `deferrals` before this one.
+    """
+    if reset is None:
+        return now + LIMIT_BACKOFF.delay(deferrals + 1, 0.0)
+    soonest = now + _PAST_RESET.delay(deferrals + 1, 0.0)
+    return min(max(reset + LIMIT_GRACE, soonest), now + LONGEST_LIMIT)
+
+
+def sentence_of(ending: str) -> str:
+    """What happened, as queue, pauses and pages say it."""
+    return f"{ending}: {ENDINGS[ending].sentence}"
 
 
 def dispose(
@@ -321,14 +339,13 @@ def _failed(
     item: WorkItem, failed: Failed, now: datetime, spread: float, work: Continuation | None, kills: int
 ) -> Disposition:
     rule = ENDINGS[failed.ending]
-    reason = f"{failed.ending}: {rule.sentence}"
+    reason = sentence_of(failed.ending)
     carried = _carried(rule, work)
     match rule.cause:
         case Cause.AGENT:
             return _counted(item, failed.ending, reason, now + AGENT_BACKOFF.delay(item.attempts + 1, spread), carried)
         case Cause.LIMIT:
-            wait = LIMIT_BACKOFF.delay(item.deferrals + 1, spread)
-            until = failed.wait_until + LIMIT_GRACE if failed.wait_until else now + wait
+            until = limit_ends(failed.wait_until, now, item.deferrals)
             return Disposition(
                 WorkState.READY, reason, deferred=True, continuation=carried, pause=rule.scope, pause_until=until
             )
