@@ -17,6 +17,7 @@ from harness.app.planner import ConfigPlanner
 from harness.app.processes import LockedProcesses
 from harness.app.proving import GateProver
 from harness.app.queue_file import EngineMirror
+from harness.app.reload import Readers, lane_caps
 from harness.clock import SystemClock
 from harness.config.load import Loaded
 from harness.engine.attempt import Attempt, AttemptTools
@@ -72,10 +73,11 @@ class Parts:
     others: tuple[Component, ...]
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
     throttle: Throttle
+    readers: Readers
 
     def worker(self, course: Course) -> Worker:
-        lanes = {name: lane.running for name, lane in self.loaded.config.lanes.items()}
-        rules = LeaseRules(self.state.actor, lanes, self.default_repository)
+        self.readers.lanes.update(lane_caps(self.loaded))
+        rules = LeaseRules(self.state.actor, self.readers.lanes, self.default_repository)
         self.throttle.workers = course.workers
         doors = (self.throttle,)
         return Worker(WorkerTools(self.books, self.clock, self.state, rules, self.attempt, doors), course)
@@ -129,7 +131,9 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     evidence = EvidenceTools(books, clock, state, processes, workspaces, planner, records, meter, home)
     reconciler = Reconciler(evidence, settler)
     watch = InterruptWatch(books, clock, state, home, loaded.config.harness.interrupt_check_interval)
-    intake = Intake(books, clock, state, EngineMirror(home, loaded, clock))
+    mirror = EngineMirror(home, loaded, clock)
+    readers = Readers(planner, composer, prover, interrupts, environments, mirror)
+    intake = Intake(books, clock, state, mirror)
     wal = home.database.with_name(home.database.name + "-wal")
     others = (
         Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file]),
@@ -144,6 +148,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     return Parts(
         home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, workspaces,
         watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free), throttle,
+        readers,
     )  # fmt: skip
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from harness import __version__, fs
 from harness.app.build import Parts, build
 from harness.app.preflight import check_start
+from harness.app.reload import Reload
 from harness.config.load import Loaded
 from harness.engine.supervisor import Supervisor
 from harness.engine.worker import Course
@@ -66,23 +68,31 @@ def reduce_environment(loaded: Loaded, environ: Mapping[str, str]) -> None:
         del os.environ[name]
 
 
-def run_loop(loaded: Loaded, course: Course, journalist: Journalist) -> Ended:
-    """Run until the course is at an end or a signal says so. Raises HarnessError for what forbids the start."""
+def run_loop(
+    loaded: Loaded, course: Course, journalist: Journalist, again: Callable[[], Loaded] | None = None
+) -> Ended:
+    """Run until the course is at an end or a signal says so. Raises HarnessError for what forbids the start.
+
+    `again` reads the configuration anew, for SIGHUP; without it the one of the start stays.
+    """
     environ = dict(os.environ)
     home = Home(loaded.home)
-    with alone(home):
+    with alone(home), _courteous():
         reduce_environment(loaded, environ)
         become_subreaper()
-        return asyncio.run(_run(loaded, course, journalist, environ))
+        return asyncio.run(_run(loaded, course, journalist, environ, again or (lambda: loaded)))
 
 
-async def _run(loaded: Loaded, course: Course, journalist: Journalist, environ: Mapping[str, str]) -> Ended:
+async def _run(
+    loaded: Loaded, course: Course, journalist: Journalist, environ: Mapping[str, str], again: Callable[[], Loaded]
+) -> Ended:
     parts = build(loaded, journalist, environ)
     try:
         await _warm(parts, course)
         for finding in check_start(loaded, parts.agents, parts.prompts):
             journalist.line("WARN", "preflight", check=finding.check, found=finding.found, mend=finding.mend)
-        return await _started(parts, course, journalist)
+        reload = Reload(parts.readers, again, journalist, environ, parts.state.run, parts.prompts)
+        return await _started(parts, course, journalist, reload)
     finally:
         await parts.books.close()
 
@@ -95,13 +105,13 @@ async def _warm(parts: Parts, course: Course) -> None:
             agent.warm()
 
 
-async def _started(parts: Parts, course: Course, journalist: Journalist) -> Ended:
+async def _started(parts: Parts, course: Course, journalist: Journalist, reload: Reload) -> Ended:
     state, clock = parts.state, parts.clock
     me = identify(os.getpid())
     assert me is not None
     lock = FileLock(parts.home.owners / f"{state.owner}.lock")
     lock.acquire(f"pid {os.getpid()}")
-    with _signals(parts, journalist):
+    with _signals(parts, reload):
         try:
             await parts.books(
                 lambda s: s.register(
@@ -174,6 +184,20 @@ def _ended(parts: Parts, course: Course) -> Ended:
     return Ended(status, counts, state.iterations, state.stopping or "")
 
 
+@contextmanager
+def _courteous() -> Iterator[None]:
+    """TERM before the loop listens or after it has ended is a good end too: there is nothing to wind up."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, _too_late)
+
+
+def _too_late(*_: object) -> None:
+    """A handler, for SIG_IGN would be inherited by every program that is started later."""
+
+
 def _in_the_way(parts: Parts, course: Course) -> Pause | None:
     """The pause that kept this course from working; one of another repository or kind did not, if it has worked."""
     state = parts.state
@@ -182,15 +206,18 @@ def _in_the_way(parts: Parts, course: Course) -> Pause | None:
 
 
 @contextmanager
-def _signals(parts: Parts, journalist: Journalist) -> Iterator[None]:
+def _signals(parts: Parts, reload: Reload) -> Iterator[None]:
     """TERM and the first INT wind up; a second INT ends the sessions at once; HUP reads the configuration again."""
     loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
 
     def interrupted() -> None:
         parts.state.stop("INT", now=parts.state.stopping is not None)
 
     def hangup() -> None:
-        journalist.line("INFO", "signal.hup", note="ignored: reload is not built in this version")
+        task = asyncio.ensure_future(reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
 
     handlers = {
         signal.SIGTERM: lambda: parts.state.stop("TERM"),
@@ -204,6 +231,9 @@ def _signals(parts: Parts, journalist: Journalist) -> Iterator[None]:
     finally:
         for signum in handlers:
             loop.remove_signal_handler(signum)
+        signal.signal(signal.SIGTERM, _too_late)
+        for task in reloads:
+            task.cancel()
 
 
 def _failed(journalist: Journalist, name: str, exc: BaseException) -> None:

@@ -66,11 +66,12 @@ def journal(home: Home, *, verbose: bool = False, debug: bool = False) -> Journa
 def start(home: Home, options: Options) -> Ended:
     """Run the loop of `home` until its course is at an end. Raises HarnessError for what forbids the start."""
     flags = {"harness.max_iterations": options.max_iterations, "harness.workers": options.workers}
-    loaded = load(home.root, dict(os.environ), flags)
+    environ = dict(os.environ)
+    loaded = load(home.root, environ, flags)
     logs = journal(home, verbose=loaded.verbose, debug=loaded.debug)
     for warning in loaded.warnings:
         logs.line("WARN", "config.warning", reason=warning)
-    return run_loop(loaded, course_of(loaded, options), logs)
+    return run_loop(loaded, course_of(loaded, options), logs, lambda: load(home.root, environ, flags))
 
 
 def course_of(loaded: Loaded, options: Options) -> Course:

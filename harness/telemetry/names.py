@@ -50,7 +50,8 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "loop.stopping": _info("Loop stopping"),
         "component.failed": _error("A part of the loop failed"),
         "preflight": _warn("Found before the start"),
-        "signal.hup": _info("Signal HUP"),
+        "config.reloaded": _info("Configuration read again; the next attempt has it"),
+        "config.rejected": _error("config.yaml is refused; the configuration before it stays"),
         "queue.absorbed": _info("state/queue.json was edited and taken in"),
         "queue.problem": _warn("state/queue.json is left alone"),
         "pause.opened": _warn("Pause begins"),
@@ -101,7 +102,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
 )
 
 _COMPONENTS: Mapping[str, str] = MappingProxyType(
-    dict.fromkeys(("run", "pause", "interrupt", "component", "signal", "preflight"), "loop")
+    dict.fromkeys(("run", "pause", "interrupt", "component", "config", "preflight"), "loop")
     | {"item": "queue", "decision": "queue", "attempt": "worker"}
     | {"integration": "integrator", "library": "libraries"}
 )
