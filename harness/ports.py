@@ -322,11 +322,15 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRules:
-    """What a lease must respect besides stored pauses. Lane caps: name -> running at most (None = no cap)."""
+    """What a lease must respect besides stored pauses. Lane caps: name -> running at most (None = no cap).
+
+    `only` names the items that may still be leased (a course at its end resumes what it interrupted); None = any.
+    """
 
     actor: str
     lane_caps: Mapping[str, int | None]
     default_repository: str | None = None
+    only: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,15 +101,18 @@ class Worker:
         return await self._wait(ticket, RESCAN_SECONDS)
 
     def _may_begin(self) -> bool:
-        """Whether another iteration is allowed; resuming an interrupted item is the same iteration."""
-        if self._open:
-            return True
+        """Whether another attempt is allowed; resuming an interrupted item is the same iteration."""
+        return bool(self._open) or not self._is_over()
+
+    def _is_over(self) -> bool:
+        """Whether the course has had its iterations: only what it interrupted is still resumed."""
         limit = 1 if self._course.once else self._course.max_iterations
-        return limit == 0 or self._tools.state.iterations < limit
+        return limit != 0 and self._tools.state.iterations >= limit
 
     async def _lease(self) -> Lease | None:
         now = self._tools.clock.now()
-        lease = await self._tools.books(lambda s: s.lease(self._tools.state.owner, self._tools.rules, now))
+        rules = replace(self._tools.rules, only=tuple(sorted(self._open))) if self._is_over() else self._tools.rules
+        lease = await self._tools.books(lambda s: s.lease(self._tools.state.owner, rules, now))
         refusal = await self._refusal(lease) if lease is not None else None
         if lease is not None and refusal is not None:
             await self._give_back(lease, refusal)
@@ -117,19 +120,11 @@ class Worker:
         return lease
 
     async def _refusal(self, lease: Lease) -> Disposition | None:
-        """Where the item goes if its session may not begin. Of a course at its end only what was interrupted is
-        resumed; a fresh item stays for the next start.
-        """
-        if self._fresh_is_over(lease):
-            return Disposition(WorkState.READY, "not begun: max_iterations reached")
+        """Where the item goes if its session may not begin."""
         for door in self._tools.doors:
             if (refusal := await door.admit(lease)) is not None:
                 return refusal
         return None
-
-    def _fresh_is_over(self, lease: Lease) -> bool:
-        limit = 1 if self._course.once else self._course.max_iterations
-        return lease.item.id not in self._open and limit != 0 and self._tools.state.iterations >= limit
 
     async def _give_back(self, lease: Lease, refusal: Disposition) -> None:
         """Nothing is counted, nothing of it is lost."""

@@ -95,12 +95,13 @@ class Leases(Items, Pauses, Sessions):
 
     def _take(self, owner: str, rules: LeaseRules, kept_out: Barriers, now: datetime) -> str | None:
         values = {"owner": owner, "actor": rules.actor, "now": rows.ms(now)}
-        if kept_out.none:
+        if kept_out.none and rules.only is None:
             taken = self.one("lease_take_any", **values)
         else:
             held_back = {name: rows.names(getattr(kept_out, name)) for name in ("lanes", "repos", "kinds", "items")}
             values |= {"default_repository": rules.default_repository, "least_urgent": kept_out.least_urgent}
-            taken = self.one("lease_take", **values, **held_back)
+            only = None if rules.only is None else rows.names(rules.only)
+            taken = self.one("lease_take", **values, **held_back, only=only)
         return None if taken is None else taken["id"]
 
     def _granted(self, item: WorkItem, owner: str, rules: LeaseRules, kept_out: Barriers, now: datetime) -> Lease:

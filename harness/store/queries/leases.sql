@@ -25,6 +25,7 @@ WHERE seq = (
     AND priority <= :least_urgent
     AND coalesce(repo, :default_repository, '') NOT IN (SELECT value FROM json_each(:repos))
     AND seq NOT IN (SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(:items)))
+    AND (:only IS NULL OR id IN (SELECT value FROM json_each(:only)))
   ORDER BY fresh, rank_at, seq LIMIT 1)
 RETURNING id
 
@@ -105,8 +106,8 @@ SELECT owner FROM owners WHERE ended_at IS NULL
 UNION SELECT owner FROM items WHERE state = 'leased' ORDER BY owner
 
 -- name: wake_at
--- The next time something changes by itself.
+-- The next time something changes by itself. What is due already waits for something else, as for the end of a pause.
 SELECT min(at) AS at FROM (
-  SELECT min(not_before) AS at FROM items WHERE state = 'delayed'
+  SELECT min(not_before) AS at FROM items WHERE state = 'delayed' AND not_before > :now
   UNION ALL
   SELECT min(until) FROM pauses WHERE ended_at IS NULL AND until > :now)
