@@ -68,11 +68,24 @@ class Integrator:
         held = await self._tools.books(lambda s: s.integrations(states=("held",)))
         for item in dict.fromkeys(row.item for row in held):
             try:
-                await self.apply(item)
+                if await self._waits(item):
+                    await self.apply(item)
             except (Refused, NotFastForward):
                 continue
             except HarnessError as exc:
                 await self._note("integration.waits", item, reason=exc.message)
+
+    async def _waits(self, item_id: str) -> bool:
+        """Whether held work is still wanted; a row of an item that went on or is finished is closed."""
+        item = await self._tools.books(lambda s: s.item(item_id))
+        if item is not None and item.state is WorkState.WAITING:
+            return True
+        await self._release(item_id, f"the item is {item.state}" if item else "the item is gone")
+        return False
+
+    async def _release(self, item_id: str, reason: str) -> None:
+        for row in await self._tools.books(lambda s: s.integrations(item=item_id, states=("held",))):
+            await self._resolve(row, "aborted", reason=reason)
 
     async def land(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome:
         """Prove and integrate; every expected end is an outcome."""
@@ -210,6 +223,7 @@ class Integrator:
 
     async def _close(self, item: WorkItem, reason: str, outcome: str) -> None:
         now = self._tools.clock.now()
+        await self._release(item.id, reason)
         if item.state is WorkState.WAITING:
             await self._tools.books(lambda s: s.settle_held(item.id, WorkState.DONE, reason, outcome, now))
         else:
