@@ -1,0 +1,1 @@
+"""Tools for testing the harness. They ship with it; nothing that runs in production imports them."""
