@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.app.agents import make_agents
 from harness.app.composing import TemplateComposer
 from harness.app.environments import Environments
+from harness.app.guards import Guards, make_guards
 from harness.app.measuring import LogMeter
 from harness.app.planner import ConfigPlanner
 from harness.app.processes import LockedProcesses
@@ -32,7 +33,6 @@ from harness.engine.settler import Settler
 from harness.engine.state import LoopState
 from harness.engine.supervisor import Component
 from harness.engine.surroundings import DiskWatch, Intake, Pulse
-from harness.engine.throttle import Throttle
 from harness.engine.worker import Course, Worker, WorkerTools
 from harness.git.merge import GitMerger
 from harness.git.workspace import GitWorkspaces
@@ -72,14 +72,13 @@ class Parts:
     intake: Intake
     others: tuple[Component, ...]
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
-    throttle: Throttle
+    guards: Guards
     readers: Readers
 
     def worker(self, course: Course) -> Worker:
         self.readers.lanes.update(lane_caps(self.loaded))
         rules = LeaseRules(self.state.actor, self.readers.lanes, self.default_repository)
-        self.throttle.workers = course.workers
-        doors = (self.throttle,)
+        doors = self.guards.doors(course.workers)
         return Worker(WorkerTools(self.books, self.clock, self.state, rules, self.attempt, doors), course)
 
     @property
@@ -121,11 +120,11 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     switches = loaded.config.harness.interrupts.model_dump()
     most = loaded.config.harness.max_consecutive_failures
     interrupts = Interrupts(books, clock, state, home, switches, most)
-    settler = Settler(books, clock, state, records, interrupts, random.random)
+    guards = make_guards(home, books, clock, state)
+    settler = Settler(books, clock, state, records, interrupts, random.random, guards.witnesses)
     prover = GateProver(loaded, environments, merger, home)
     integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))
-    throttle = Throttle(books, clock, state)
-    sessions = SessionTools(books, clock, state, workspaces, records, meter, (throttle,))
+    sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners)
     tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
     processes = LockedProcesses(home)
     evidence = EvidenceTools(books, clock, state, processes, workspaces, planner, records, meter, home)
@@ -147,7 +146,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     )
     return Parts(
         home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, workspaces,
-        watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free), throttle,
+        watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free), guards,
         readers,
     )  # fmt: skip
 

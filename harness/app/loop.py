@@ -14,6 +14,7 @@ from harness import __version__, fs
 from harness.app.build import Parts, build
 from harness.app.preflight import check_start
 from harness.app.reload import Reload
+from harness.app.safe_mode import beware
 from harness.config.load import Loaded
 from harness.engine.supervisor import Supervisor
 from harness.engine.worker import Course
@@ -119,6 +120,7 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
                 )
             )
             await _say_unclean(parts)
+            await beware(parts)
             await parts.books(lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now()))
             await parts.reconciler.tick()
             await _sweep(parts, journalist)

@@ -104,6 +104,8 @@ class HarnessSection(Section):
     """Longest silence of a session, in seconds: no event, no bytes of the API, no live tool."""
     max_consecutive_failures: Count = 5
     """Failures in a row, over at least two items, before the loop pauses."""
+    max_unclean_starts: Count = 5
+    """Starts in 10 min that were killed; one more, and the loop starts paused (safe mode)."""
     max_attempts: Count = 3
     """Attempts that may count before an item is parked."""
     stop_timeout: Seconds = 120

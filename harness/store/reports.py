@@ -41,6 +41,13 @@ def latest_run(database: Database) -> Run | None:
     return Run(**{**dict(row), **times})
 
 
+def unclean_runs(database: Database, since: datetime, source: str) -> int:
+    """Starts that had no end, since then and since the last pause of `source` ended."""
+    row = database.one("runs_unclean", since=rows.ms(since), source=source)
+    assert row is not None
+    return int(row["number"])
+
+
 def outcomes_since(database: Database, since: datetime) -> Mapping[str, int]:
     """Settled attempts by outcome."""
     return {row["outcome"]: row["number"] for row in database.all("outcomes_since", since=rows.ms(since))}

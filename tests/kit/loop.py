@@ -28,7 +28,7 @@ from tests.kit.cli import cli_slot
 
 T = TypeVar("T")
 Turn = Mapping[str, Any]
-QUICK: Mapping[str, Any] = {"iteration_delay": 0, "interrupt_check_interval": 1}
+QUICK: Mapping[str, Any] = {"iteration_delay": 0, "interrupt_check_interval": 1, "max_unclean_starts": 1000}
 GIT_IDENTITY = ("-c", "user.name=owner", "-c", "user.email=owner@example.org")
 COMPLETE: Turn = {
     "tools": [{"name": "mcp__harness__complete_work", "input": {"status": "done", "summary": "all of it"}}]

@@ -21,3 +21,9 @@ SELECT json_extract(metrics, '$.cost_usd') AS cost FROM sessions WHERE ended_at 
 -- name: attempts_latest
 -- The last settled attempts, newest first.
 SELECT * FROM attempts WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT :limit
+
+-- name: runs_unclean
+-- Starts without an end since then, and since a person last ended the pause of that source.
+SELECT count(*) AS number FROM runs
+WHERE ended_at IS NULL AND began_at >= :since
+  AND began_at > coalesce((SELECT max(ended_at) FROM pauses WHERE source = :source), 0)
