@@ -29,7 +29,7 @@ class Interrupts:
         if disposition.interrupt is not None:
             await self._automatic(item, disposition.interrupt, disposition)
         if isinstance(outcome, Failed) and ENDINGS[outcome.ending].cause is Cause.AGENT:
-            await self._consecutive()
+            await self.consecutive()
 
     async def _automatic(self, item: WorkItem, condition: str, disposition: Disposition) -> None:
         switch = self.switches.get(condition, "item")
@@ -46,8 +46,11 @@ class Interrupts:
         kind = "interrupt.raised" if switch is True else "interrupt.item"
         await self._note(kind, item.id, condition=condition, reason=disposition.reason)
 
-    async def _consecutive(self) -> None:
-        """Over at least two distinct items, so that one bad item never stops the fleet."""
+    async def consecutive(self) -> None:
+        """Over at least two distinct items, so that one bad item never stops the fleet.
+
+        Also asked once at every start: the loop that settled the last of them may have died before it could ask.
+        """
         limit = self.max_consecutive_failures
         recent = await self.books(lambda s: s.streak(limit))
         if limit <= 0 or len(recent) < limit or len({a.item for a in recent}) < 2:
