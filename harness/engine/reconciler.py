@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.engine.evidence import Evidence, EvidenceTools, Words, words
 from harness.engine.settler import Settler
-from harness.model.errors import HarnessError, LeaseLost, StoreError
+from harness.model.errors import HarnessError, LeaseLost, Refused, StoreError
 from harness.model.journal import Entry
 from harness.model.session import FINAL, SessionRow, SessionStatus
 from harness.ports import Orphan
@@ -45,7 +45,11 @@ class Reconciler:
         return len(orphans)
 
     async def _forget(self, owner: str) -> None:
-        await self.tools.books(lambda s: s.forget(owner, self.tools.clock.now()))
+        try:
+            await self.tools.books(lambda s: s.forget(owner, self.tools.clock.now()))
+        except Refused:
+            # It was not dead after all and has leased again meanwhile: the next tick finds that lease.
+            return
 
     async def _settled(self, orphan: Orphan) -> bool:
         try:
