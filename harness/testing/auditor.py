@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from harness.interrupt_file import NAME as FILE
+from harness.interrupt_file import NAME
 from harness.model.outcome import ENDINGS, Cause
 from harness.model.session import FINAL
 from harness.model.work import PRIORITIES, TRANSITIONS, WorkState
@@ -251,7 +251,7 @@ class Auditor:
         if data["kind"] == "probe" and until is None:
             self._broken(entry, f"the pause of {data['scope']} ends by itself, but nobody knows when")
         self._pauses[data["scope"], entry["actor"]] = _Pause(data["kind"], until, entry["at"])
-        if data["scope"] == "loop" and entry["actor"] == FILE:
+        if data["scope"] == "loop" and entry["actor"] == NAME:
             self._breaker.due_ms = None
 
     def _unpaused(self, entry: Any, data: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from harness.engine.worker import Course
@@ -122,6 +123,7 @@ class _Campaign:
         await asyncio.sleep(self._random.choice((0.0, 1.0, 20.0)))
         self._report.starts += 1
         self._machine = Machine(self._world, self._report.starts, self._design)
+        self._machine.process.on_kill = partial(self._died, self._machine)
         self._main = self._machine.process.start(self._machine.run(self._random.choice(COURSES)))
         return self._machine
 
@@ -140,11 +142,13 @@ class _Campaign:
         if unexpected and not process.stale:
             self._world.broken(f"{process.name}: {unexpected[0]}")
 
-    async def _kill(self, machine: Machine) -> None:
-        self._die(machine, "kill")
+    def _died(self, machine: Machine) -> None:
+        """What the killed loop was at, for the histogram."""
+        self._report.killed_in.update(self._auditor.phases(machine.state.owner) or ["idle"])
+        machine.killed()
 
-    def _die(self, machine: Machine, how: str) -> None:
-        self._auditor.mark(how)
+    async def _kill(self, machine: Machine) -> None:
+        self._auditor.mark("kill")
         machine.process.kill()
 
     async def _light_fuse(self, machine: Machine) -> None:

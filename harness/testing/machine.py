@@ -63,17 +63,17 @@ class Machine:
     def __post_init__(self) -> None:
         world, name = self.world, f"loop-{self.number}"
         self.process = Process(name, world.timeline)
-        self.process.on_kill = self._killed
+        self.process.on_kill = self.killed
         self.state = LoopState(Bell(), f"run-{self.number:06}", name, "simulator")
         self.store = self.design.store(world.home.database, world.disk)
         books = SimulatedBooks(self.process, self.store)
         self.books: Books = PatientBooks(books, self.process, self.state, lambda _full: None)
         spread = world.random(f"spread {self.number}")
-        interrupts = Interrupts(
+        self.interrupts = Interrupts(
             self.books, self.process, self.state, world.home, SWITCHES, MAX_CONSECUTIVE_FAILURES
         )  # fmt: skip
         self.settler = Settler(
-            self.books, self.process, self.state, SimulatedRecords(world), interrupts, spread.random
+            self.books, self.process, self.state, SimulatedRecords(world), self.interrupts, spread.random
         )  # fmt: skip
         self.planner = SimulatedPlanner(SimulatedAgent(world, self.process))
         self.integrator = Integrator(
@@ -86,7 +86,8 @@ class Machine:
     def _port(self, target: Any) -> Boundary:
         return Boundary(self.process, target)
 
-    def _killed(self) -> None:
+    def killed(self) -> None:
+        """The kernel frees the lock; the agents are on their own."""
         self.world.locks.discard(self.state.owner)
         self.world.orphan(self.process)
 
@@ -103,6 +104,7 @@ class Machine:
             reconciler, watch = self._reconciler(), self._watch()
             await reconciler.tick()
             await watch.tick()
+            await self.interrupts.consecutive()
             supervisor = Supervisor(self.process, self._failed, state.stop)
             disk = DiskWatch(self.books, self.process, state, world.disk.measure)
             await supervisor.run(self._worker(course), (watch, reconciler, self.integrator, disk))
