@@ -23,6 +23,7 @@ from harness.clock import SystemClock
 from harness.config.load import Loaded
 from harness.engine.attempt import Attempt, AttemptTools
 from harness.engine.bell import Bell, Sentry
+from harness.engine.dossier import Dossiers
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
 from harness.engine.integrator import Integrator, IntegratorTools
@@ -121,7 +122,9 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     most = loaded.config.harness.max_consecutive_failures
     interrupts = Interrupts(books, clock, state, home, switches, most)
     guards = make_guards(home, books, clock, state)
-    settler = Settler(books, clock, state, records, interrupts, random.random, guards.witnesses)
+    dossiers = Dossiers(books, clock, home, records, records.dossier)
+    witnesses = (*guards.witnesses, dossiers)
+    settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
     prover = GateProver(loaded, environments, merger, home)
     integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))
     sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners)

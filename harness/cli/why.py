@@ -27,6 +27,7 @@ def _lines(answer: Document, where: Screen) -> Iterable[str]:
         yield from _part("rule", f"{found.rule['ending']}: cause {found.rule['cause']}, {counted}")
         yield from _part("help", str(found.rule["hint"]))
     yield from _part("seen", found.evidence)
+    yield from _part("symptom", found.symptom)
     for attempt in found.attempts:
         ended = attempt["outcome"] or attempt["phase"]
         ending = f" ({attempt['ending']})" if attempt["ending"] else ""
@@ -54,4 +55,4 @@ def _entry(entry: Entry) -> str:
 @click.argument("subject", metavar="ITEM|SESSION|pause")
 def why(call: Invocation, subject: str) -> Document:
     """Why an item or session is as it is, or why the loop is paused; and what happens next."""
-    return ops.why(call.home, subject)
+    return ops.why(call.home, subject, call.environ)

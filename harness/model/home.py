@@ -57,6 +57,10 @@ class Home:
         return self.state / "owners"
 
     @property
+    def dossiers(self) -> Path:
+        return self.state / "dossiers"
+
+    @property
     def prompts(self) -> Path:
         return self.root / "prompts"
 

@@ -19,6 +19,7 @@ from harness.model.itemform import Form, item_document, item_row, mirror_row, pa
 from harness.model.work import UNFINISHED, WorkItem, WorkState, priority
 from harness.ops.answers import Change, Document, Rows
 from harness.ops.books import full_id, queue_file_edited, reading, reading_if_any, running, writing
+from harness.ops.dossiers import dossier
 from harness.store.mirror import Absorbed, QueueMirror, documents
 from harness.store.sqlite import SqliteStore
 
@@ -60,7 +61,8 @@ def show_one(home: Home, given: str) -> Document:
     with reading(home) as store:
         item = store.item(full_id(store, "item", given))
     assert item is not None
-    return Document("loop.item/1", {"item": item_document(item)})
+    named = {"dossier": str(home.dossiers / f"{item.id}.md")} if dossier(home, item) is not None else {}
+    return Document("loop.item/1", {"item": item_document(item) | named})
 
 
 def export(home: Home, now: datetime, *, finished: bool = False) -> Rows:

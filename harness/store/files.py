@@ -29,6 +29,7 @@ class SessionFiles:
         self.current_path = home / "state" / "current-session.json"
         self._sessions = home / "state" / "sessions"
         self._docs = home / "docs" / "sessions"
+        self._dossiers = home / "state" / "dossiers"
 
     def current(self, row: SessionRow) -> None:
         """`state/current-session.json`: the newest session, with exactly the keys of contract 2."""
@@ -78,6 +79,11 @@ class SessionFiles:
         line = json.dumps({"schema": CONTEXT_SCHEMA, **document}, ensure_ascii=False, default=_plain)
         fs.replace(path, f"{line}\n", mode=_SHARED, durable=True)
         return path
+
+    def dossier(self, item: str, document: Mapping[str, Any], text: str) -> None:
+        """`state/dossiers/ITEM.json` and `.md`: what is known of a parked item."""
+        fs.replace(self._dossiers / f"{item}.json", _pretty(document))
+        fs.replace(self._dossiers / f"{item}.md", text)
 
     def read_context(self, session: str) -> Mapping[str, Any] | None:
         """What `context` wrote, None if there is nothing that can be read."""

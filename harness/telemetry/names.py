@@ -66,6 +66,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "item.leased": _info("Item leased"),
         "item.rescued": _warn("Item rescued from a loop that ended"),
         "item.unsettled": _error("Item of a loop that ended could not be settled; tried again in a minute"),
+        "item.undocumented": _error("Dossier of a parked item could not be written"),
         "item.verified": _info("Item verified"),
         "item.claimed": _info("Item claimed"),
         "attempt.phase": _info("Attempt goes on", 1),

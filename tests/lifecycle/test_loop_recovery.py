@@ -219,3 +219,27 @@ def test_a_session_that_an_operator_stops_is_saved_uncounted_and_goes_on(tmp_pat
         assert (entry.actor, entry.session) == ("eva", first.id)
         assert "ended by an operator" in told(place, "item.settled")[0].data["reason"]
         assert place.git("show", f"refs/harness/{first.id}/wip/1:half.txt") == "half"
+
+
+def test_an_item_whose_attempts_are_used_up_is_parked_with_its_dossier(tmp_path: Path) -> None:
+    wrong = {"write": {"path": "other.txt", "content": "no\n"}}
+    with scripted(tmp_path, gate="test ! -f other.txt || { echo no other.txt, please; exit 1; }") as place:
+        place.add("hard", max_attempts=2, script=[wrong, {"commit": "wrong"}, CLAIM])
+        place.run(MAX_ITERATIONS="1")
+        assert not (place.home.state / "dossiers").exists()
+        place.run("queue", "retry", "hard")
+        place.run(MAX_ITERATIONS="1")
+        found = place.item("hard")
+        assert (found.state, found.attempts) == ("parked", 2), found.reason
+        dossier = json.loads((place.home.state / "dossiers" / "hard.json").read_text())
+        assert dossier["symptom"].startswith("gate_failed/tests/")
+        assert list(dossier["symptoms"].values()) == [2]
+        assert "in the same way (gate_failed)" in dossier["question"]
+        for attempt in dossier["attempts"]:
+            assert Path(attempt["log"]).is_file()
+            assert Path(attempt["gates"][0]["log"]).is_file()
+            assert "other.txt" in attempt["diffstat"]
+            assert len(attempt["commits"]) == 1
+        text = (place.home.state / "dossiers" / "hard.md").read_text()
+        assert "no other.txt, please" in text
+        assert dossier["question"] in place.run("why", "hard")[1]
