@@ -19,14 +19,16 @@ FULL_SECONDS = 5.0
 class PatientBooks:
     """Implements ports.Books over another; `report` hears of each call that has to wait, once.
 
-    Nothing is begun, settled or forgotten while it waits; agents go on. Raises DiskFull once the loop stops: what is
-    unsettled then is settled from its traces by the next start.
+    Nothing is begun, settled or forgotten while it waits; agents go on. Raises DiskFull until the loop is `patient`,
+    which it is from its start on and a command never, and once it stops: what is unsettled then is settled from its
+    traces by the next start.
     """
 
     books: Books
     clock: Clock
     state: LoopState
     report: Callable[[DiskFull], None]
+    patient: bool = False
 
     async def __call__(self, call: Callable[[Store], T]) -> T:
         waits = False
@@ -34,7 +36,7 @@ class PatientBooks:
             try:
                 return await self.books(call)
             except DiskFull as exc:
-                if self.state.stopping:
+                if self.state.stopping or not self.patient:
                     raise
                 if not waits:
                     self.report(exc)

@@ -135,7 +135,7 @@ class _Campaign:
         error = None if main.cancelled() else main.exception()
         how = "killed" if not process.alive else "ended" if error is None else type(error).__name__
         self._report.ended_by[how] += 1
-        full = isinstance(error, DiskFull) and machine.state.stopping is not None
+        full = isinstance(error, DiskFull) and (machine.state.stopping is not None or not machine.books.patient)
         if process.alive and not process.stale and error is not None and not full:
             self._world.broken(f"{process.name} ended by {error!r}")
         unexpected = [text for text in machine.failures if DiskFull.__name__ not in text and "no space" not in text]

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from harness.engine.attempt import Attempt, AttemptTools
+from harness.engine.attempt import Attempt
 from harness.engine.bell import Bell
 from harness.engine.evidence import EvidenceTools
 from harness.engine.integrator import Integrator, IntegratorTools
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.patience import PatientBooks
+from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
@@ -21,7 +22,7 @@ from harness.engine.supervisor import Supervisor
 from harness.engine.surroundings import DiskWatch
 from harness.engine.worker import Course, Worker, WorkerTools
 from harness.model.errors import HarnessError
-from harness.ports import Books, LeaseRules, Merger, Workspaces
+from harness.ports import LeaseRules, Merger, Workspaces
 from harness.store.sqlite import SqliteStore
 from harness.testing.standins import (
     SimulatedBooks,
@@ -67,7 +68,7 @@ class Machine:
         self.state = LoopState(Bell(), f"run-{self.number:06}", name, "simulator")
         self.store = self.design.store(world.home.database, world.disk)
         books = SimulatedBooks(self.process, self.store)
-        self.books: Books = PatientBooks(books, self.process, self.state, lambda _full: None)
+        self.books = PatientBooks(books, self.process, self.state, lambda _full: None)
         spread = world.random(f"spread {self.number}")
         self.interrupts = Interrupts(
             self.books, self.process, self.state, world.home, SWITCHES, MAX_CONSECUTIVE_FAILURES
@@ -101,6 +102,7 @@ class Machine:
         try:
             await self.books(lambda s: s.register(state.owner, pid=1, boot="boot", start=1, kind="loop", now=now()))
             await self.books(lambda s: s.begin_run(state.run, pid=1, version="simulated", now=now()))
+            self.books.patient = True
             reconciler, watch = self._reconciler(), self._watch()
             await reconciler.tick()
             await watch.tick()
