@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -416,6 +417,10 @@ class Store(Protocol):
     def session(self, session: str) -> SessionRow | None: ...
     def sessions(self, *, item: str | None = None, live: bool = False, limit: int = 50) -> Sequence[SessionRow]: ...
     def attempts(self, item: str) -> Sequence[AttemptRow]: ...
+
+    def spent(self, *, since: datetime | None = None, item: str | None = None) -> Mapping[str, Decimal]:
+        """US dollars by kind of work, exact; sessions of unknown cost are left out."""
+        ...
 
     def streak(self, limit: int) -> Sequence[AttemptRow]:
         """The latest counted attempts, newest first, up to one that ended well or to the last loop pause by file."""

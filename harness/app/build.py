@@ -21,13 +21,14 @@ from harness.app.queue_file import EngineMirror
 from harness.app.reload import Readers, lane_caps
 from harness.clock import SystemClock
 from harness.config.load import Loaded
-from harness.engine.attempt import Attempt, AttemptTools
+from harness.engine.attempt import Attempt
 from harness.engine.bell import Bell, Sentry
 from harness.engine.dossier import Dossiers
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
 from harness.engine.integrator import Integrator, IntegratorTools
 from harness.engine.interrupts import Interrupts, InterruptWatch
+from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
@@ -121,7 +122,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     switches = loaded.config.harness.interrupts.model_dump()
     most = loaded.config.harness.max_consecutive_failures
     interrupts = Interrupts(books, clock, state, home, switches, most)
-    guards = make_guards(home, books, clock, state)
+    guards = make_guards(home, books, clock, state, planner)
     dossiers = Dossiers(books, clock, home, records, records.dossier)
     witnesses = (*guards.witnesses, dossiers)
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)

@@ -14,7 +14,7 @@ SOURCE = "safe-mode"
 
 
 async def beware(parts: Parts) -> bool:
-    """Pause before anything is leased, if too many starts of the last 10 min had no end (research/reliability-security).
+    """Pause before anything is leased, if too many starts of the last 10 min had no end (H21, reliability-security 3).
 
     Called before this start is on record. `./loop resume` ends it, and begins the count anew.
     """

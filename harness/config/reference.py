@@ -47,6 +47,7 @@ _PLACES: Mapping[str, Key] = MappingProxyType(
         "isolation": ("isolation",),
         "sources[]": ("sources", 0),
         "notifiers[]": ("notifiers", 0),
+        "budgets": ("budgets",),
         "retention": ("retention",),
     }
 )

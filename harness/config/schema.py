@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from harness.config.secret import Secret
+from harness.model.budget import Budgets
 from harness.model.policy import PolicyRule
 
 Key = tuple[str | int, ...]
@@ -301,6 +303,28 @@ class NotifierSection(OpenSection):
     """Name in the journal; null = its type."""
 
 
+class BudgetSection(Section):
+    """What all work together may cost, in US dollars. A session reserves its `max_cost_usd` before it begins."""
+
+    item_usd: Dollars | None = None
+    """All sessions of one item; then it waits for a person. null = no limit."""
+    day_usd: Dollars | None = None
+    """All sessions that end on one local calendar day; then nothing begins until midnight. null = no limit."""
+    total_usd: Dollars | None = None
+    """All sessions of this home, ever; then nothing begins until it is raised. null = no limit."""
+    kind: dict[Name, Dollars] = Field(default_factory=dict)
+    """All sessions of a kind of work, by its name; then none of that kind begins until it is raised."""
+
+    def budgets(self) -> Budgets:
+        """The same, exact."""
+        item, day, total = (_exact(each) for each in (self.item_usd, self.day_usd, self.total_usd))
+        return Budgets(item, day, total, {name: Decimal(str(limit)) for name, limit in self.kind.items()})
+
+
+def _exact(dollars: float | None) -> Decimal | None:
+    return None if dollars is None else Decimal(str(dollars))
+
+
 class RetentionSection(Section):
     """How long logs are kept."""
 
@@ -365,6 +389,8 @@ class Config(Section):
     """Where work comes from besides the queue commands."""
     notifiers: Many[NotifierSection] = ()
     """Whom to tell."""
+    budgets: BudgetSection = BudgetSection()
+    """What all work together may cost."""
     retention: RetentionSection = RetentionSection()
     """How long logs are kept."""
 

@@ -92,10 +92,10 @@ class Worker:
             if rest > 0:
                 return await self._wait(ticket, rest)
             lease = await self._lease()
-            if lease is not None:
-                self._begin(lease)
-                return True
-            return await self._nothing_ready(ticket)
+            if lease is None:
+                return await self._nothing_ready(ticket)
+            await self._admit(lease)
+            return True
         if not self._attempts and not self._may_begin():
             return False
         return await self._wait(ticket, RESCAN_SECONDS)
@@ -112,19 +112,15 @@ class Worker:
     async def _lease(self) -> Lease | None:
         now = self._tools.clock.now()
         rules = replace(self._tools.rules, only=tuple(sorted(self._open))) if self._is_over() else self._tools.rules
-        lease = await self._tools.books(lambda s: s.lease(self._tools.state.owner, rules, now))
-        refusal = await self._refusal(lease) if lease is not None else None
-        if lease is not None and refusal is not None:
-            await self._give_back(lease, refusal)
-            return None
-        return lease
+        return await self._tools.books(lambda s: s.lease(self._tools.state.owner, rules, now))
 
-    async def _refusal(self, lease: Lease) -> Disposition | None:
-        """Where the item goes if its session may not begin."""
+    async def _admit(self, lease: Lease) -> None:
+        """Begin, unless a door says no: then a pause or the item's state keeps it from being leased again."""
         for door in self._tools.doors:
             if (refusal := await door.admit(lease)) is not None:
-                return refusal
-        return None
+                await self._give_back(lease, refusal)
+                return
+        self._begin(lease)
 
     async def _give_back(self, lease: Lease, refusal: Disposition) -> None:
         """Nothing is counted, nothing of it is lost."""

@@ -141,7 +141,7 @@ def _ends(pause: Pause) -> str:
         case "reserve":
             return f"only items of priority high or above until {at}" if at else "only items of priority high or above"
         case "hold":
-            return f"until {at}" if at else "ends by itself; what runs goes on"
+            return f"no new session until {at}" if at else "no new session begins; what runs goes on"
         case "condition":
             return "ends by itself"
         case _:

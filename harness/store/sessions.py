@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from harness.model.errors import LeaseLost, NotFound
 from harness.model.journal import Entry
@@ -47,6 +49,19 @@ class Sessions(Journal):
         data = {"from": before["status"], "status": session.status.value, "pid": session.pid}
         data |= {"ending": session.ending, "ended_by": session.ended_by}
         self.record(Entry(at, "session.updated", "loop", item=session.item, session=session.id, data=data))
+
+    def spent(self, *, since: datetime | None = None, item: str | None = None) -> Mapping[str, Decimal]:
+        """US dollars by kind of work: exact sums of the known costs of ended sessions. Reads the history unless for an
+        item: ask once a day.
+        """
+        if item is not None:
+            found = self.all("costs_of_item", item=item)
+        else:
+            found = self.all("costs_by_kind", since=rows.ms(since) if since else 0)
+        sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for row in found:
+            sums[row["kind"]] += Decimal(str(row["cost"]))
+        return sums
 
     def session(self, session: str) -> SessionRow | None:
         row = self.one("session_get", id=session)

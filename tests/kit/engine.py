@@ -124,7 +124,7 @@ async def engine(
     """A loop put together and registered, not started."""
     repository = make_repository(folder / "app")
     scripted = {"default": {"type": "scripted"}}
-    home = make_home(folder / "home", repository, gate=gate, harness=harness, agents=scripted, **more)
+    home = make_home(folder / "home", repository, gate=gate, harness=harness, **{"agents": scripted, **more})
     environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(folder / "user")}
     heard = Heard()
     parts = build(load(home, environ), heard, environ)

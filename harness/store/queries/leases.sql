@@ -25,7 +25,7 @@ WHERE seq = (
     AND priority <= :least_urgent
     AND coalesce(repo, :default_repository, '') NOT IN (SELECT value FROM json_each(:repos))
     AND seq NOT IN (SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(:items)))
-    AND (:only IS NULL OR id IN (SELECT value FROM json_each(:only)))
+    AND (:only IS NULL OR seq IN (SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(:only))))
   ORDER BY fresh, rank_at, seq LIMIT 1)
 RETURNING id
 

@@ -48,3 +48,15 @@ ORDER BY seq DESC LIMIT :limit
 -- A question to a person.
 INSERT INTO decisions (item, session, question, options, asked_at)
 VALUES (:item, :session, :question, :options, :now)
+
+-- name: costs_by_kind
+-- What ended sessions cost, each an exact decimal as text.
+SELECT items.kind, json_extract(sessions.metrics, '$.cost_usd') AS cost
+FROM sessions JOIN items ON items.id = sessions.item
+WHERE sessions.ended_at >= :since AND cost IS NOT NULL
+
+-- name: costs_of_item
+-- The same for one item.
+SELECT items.kind, json_extract(sessions.metrics, '$.cost_usd') AS cost
+FROM sessions JOIN items ON items.id = sessions.item
+WHERE sessions.item = :item AND sessions.ended_at IS NOT NULL AND cost IS NOT NULL
