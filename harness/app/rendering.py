@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 from harness.app.composing import TemplateComposer
 from harness.app.planner import ConfigPlanner
 from harness.config.load import load
-from harness.engine.attempt import GUIDES
-from harness.engine.plan import Handover, Plan, PromptRequest
+from harness.engine.plan import Plan, PromptRequest, handover_of
+from harness.engine.preparing import GUIDES
 from harness.git.repository import tip
 from harness.git.workspace import GitWorkspaces
 from harness.model.errors import Refused
 from harness.model.home import Home
 from harness.model.session import Brief
-from harness.model.work import WorkItem
 from harness.ops.answers import Document
 from harness.ops.books import full_id, reading
 from harness.ops.initialise import SHIPPED_PROMPTS
@@ -62,7 +61,7 @@ def render(home: Home, given: str, environ: Mapping[str, str], now: datetime) ->
         1,
         now + timedelta(seconds=plan.limits.session_timeout_seconds),
         history=history,
-        handover=_handover(home, item),
+        handover=handover_of(item.continuation, SessionFiles(home.root)),
         resume=item.continuation is not None and item.continuation.mode == "session",
         conflict=bool(history) and history[-1].ending == "conflict",
         guides="\n\n".join(guides.values()),
@@ -78,18 +77,3 @@ async def _guides(home: Home, plan: Plan) -> Mapping[str, str]:
     base = await tip(plan.repo, plan.branch)
     found = {name: await spaces.base_file(plan.repo, base, name) for name in GUIDES}
     return {name: text for name, text in found.items() if text}
-
-
-def _handover(home: Home, item: WorkItem) -> Handover | None:
-    goes_on = item.continuation
-    if goes_on is None or goes_on.session is None:
-        return None
-    kept = SessionFiles(home.root).read_context(goes_on.session) or {}
-    return Handover(
-        reason=goes_on.reason,
-        progress="\n".join(kept.get("progress") or ()),
-        last_texts=tuple(kept.get("last_texts") or ()),
-        open_tool=kept.get("stopped_while") or "",
-        diffstat=kept.get("diffstat") or "",
-        wip_ref=goes_on.wip_ref or "",
-    )

@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 
 from harness import fs
 from harness.engine.desk import Expectation, LoopDesk
-from harness.engine.integrator import Integrator
-from harness.engine.plan import Composer, Handover, Plan, Planner, PromptRequest, Surroundings
-from harness.engine.session import SessionResult, SessionRunner, SessionTools, killed_from_outside
-from harness.engine.settler import Settler
+from harness.engine.plan import Plan
+from harness.engine.preparing import AttemptTools, Preparation, SetupFailed
+from harness.engine.session import SessionResult, SessionRunner, killed_from_outside
 from harness.model.errors import DiskFull, HarnessError, LeaseLost, NotFound, StoreError, TemplateError
 from harness.model.events import StopReason
-from harness.model.home import Home
 from harness.model.journal import Entry
 from harness.model.outcome import Asked, Claimed, Disposition, Failed, Interrupted, Outcome
-from harness.model.session import Brief, Paths, SessionRow, SessionStatus, new_session_id
+from harness.model.session import FINAL, SessionRow, new_session_id
 from harness.model.work import Continuation, Lease, Phase, WorkState
-from harness.ports import Prompt, Seal, Workspace
-
-GUIDES = ("CLAUDE.md", "AGENTS.md")
-
-
-@dataclass(slots=True)
-class AttemptTools:
-    """What every attempt of a loop works with."""
-
-    session: SessionTools
-    home: Home
-    planner: Planner
-    composer: Composer
-    surroundings: Surroundings
-    integrator: Integrator
-    settler: Settler
+from harness.ports import Seal, Workspace
 
 
 @dataclass(slots=True)
@@ -123,15 +104,24 @@ class Attempt:
         plan = self._tools.planner.plan(self._item)
         goes_on = await self._goes_on()
         if goes_on is not None and goes_on.mode == "seal":
-            self._proving(goes_on)
-            return await self._tools.integrator.resume(self._lease, plan, goes_on)
-        workspace = await self._workspace(plan, goes_on)
-        prompt_of = await self._prepare(plan, workspace, goes_on)
-        result = await self._session(plan, workspace, goes_on, prompt_of)
+            return await self._proved_later(plan, goes_on)
+        history = await self._tools.session.books(lambda s: s.attempts(self._item.id))
+        preparation = Preparation(self._tools, self._lease, plan, goes_on, history)
+        workspace = self._told.workspace = await preparation.workspace()
+        await self._phase(Phase.PREPARING, base=workspace.base, workspace=str(workspace.path))
+        await preparation.set_up(workspace)
+        result = await self._session(preparation, workspace)
         outcome = _said(result)
         if outcome is not None:
             return outcome
         return await self._land(plan, workspace, result)
+
+    async def _proved_later(self, plan: Plan, goes_on: Continuation) -> Outcome:
+        """The session has ended under an earlier lease; only its work is still to be proved."""
+        self._proving(goes_on)
+        row = await self._tools.session.books(lambda s: s.session(goes_on.session or ""))
+        self._told.session = row if row is not None and row.status in FINAL else None
+        return await self._tools.integrator.resume(self._lease, plan, goes_on)
 
     async def _goes_on(self) -> Continuation | None:
         """Where the item goes on. A session that was cut off before its first word left no conversation to resume."""
@@ -144,81 +134,22 @@ class Attempt:
             return goes_on
         return replace(goes_on, mode="work", claude_session_id=None)
 
-    async def _workspace(self, plan: Plan, goes_on: Continuation | None) -> Workspace:
-        spaces = self._tools.session.workspaces
-        kept = None
-        if goes_on is not None and goes_on.base:
-            kept = await spaces.reopen(plan.repo, self._item.id, goes_on.base)
-        workspace = kept or await spaces.prepare(
-            plan.repo, self._item.id, branch=plan.branch, wip_ref=goes_on.wip_ref if goes_on else None
-        )
-        self._told.workspace = workspace
-        await self._phase(Phase.PREPARING, base=workspace.base, workspace=str(workspace.path))
-        return workspace
-
-    async def _prepare(self, plan: Plan, workspace: Workspace, goes_on: Continuation | None) -> Callable[[str], Prompt]:
-        """Set-up commands in a fresh workspace; the prompt is rendered before anything is spawned (H5)."""
-        resume = goes_on is not None and goes_on.mode == "session"
-        if plan.setup and not resume:
-            log = self._tools.home.state / "logs" / "commands" / f"setup-{plan.repo.name}.log"
-            broken = await self._tools.surroundings.prepare(plan, workspace.path, f"set_{self._item.id}", log)
-            if broken is not None:
-                raise _SetupFailed(broken)
-        history = await self._tools.session.books(lambda s: s.attempts(self._item.id))
-        guides = [await self._tools.session.workspaces.base_file(plan.repo, workspace.base, g) for g in GUIDES]
-        deadline = self._tools.session.clock.now() + timedelta(seconds=plan.limits.session_timeout_seconds)
-        request = PromptRequest(
-            plan,
-            self._item,
-            "",
-            self._iteration,
-            deadline,
-            history=[a for a in history if a.fence != self._lease.fence],
-            handover=self._handover(goes_on),
-            resume=resume,
-            conflict=bool(history)
-            and any(a.ending == "conflict" and a.fence == self._lease.fence - 1 for a in history),
-            guides="\n\n".join(g for g in guides if g),
-        )
-        return lambda session: self._tools.composer.compose(replace(request, session=session))
-
-    def _handover(self, goes_on: Continuation | None) -> Handover | None:
-        if goes_on is None or goes_on.session is None:
-            return None
-        kept = self._tools.session.records.read_context(goes_on.session) or {}
-        return Handover(
-            reason=goes_on.reason,
-            progress="\n".join(kept.get("progress") or ()),
-            last_texts=tuple(kept.get("last_texts") or ()),
-            open_tool=kept.get("stopped_while") or "",
-            diffstat=kept.get("diffstat") or "",
-            wip_ref=goes_on.wip_ref or "",
-        )
-
-    async def _session(
-        self, plan: Plan, workspace: Workspace, goes_on: Continuation | None, prompt_of: Callable[[str], Prompt]
-    ) -> SessionResult:
+    async def _session(self, preparation: Preparation, workspace: Workspace) -> SessionResult:
+        tools, plan = self._tools.session, preparation.plan
         session = new_session_id()
-        prompt = prompt_of(session)
-        resume = goes_on is not None and goes_on.mode == "session" and goes_on.claude_session_id is not None
-        claude_id = goes_on.claude_session_id if resume and goes_on else None
-        brief = self._brief(plan, workspace, session, prompt, claude_id)
-        desk = LoopDesk(
-            self._lease,
-            session,
-            self._tools.session.books,
-            self._tools.session.clock,
-            self._tools.session.state.actor,
-            Expectation(plan.expects, lambda: self._tools.session.workspaces.state(workspace)),
-        )
-        row = self._row(plan, workspace, brief, prompt, goes_on)
+        prompt = (await preparation.prompt(workspace, self._iteration))(session)
+        brief = preparation.brief(workspace, session, prompt)
+        self._told.folders += [brief.paths.home, brief.paths.tmp]
+        expectation = Expectation(plan.expects, lambda: tools.workspaces.state(workspace))
+        desk = LoopDesk(self._lease, session, tools.books, tools.clock, tools.state.actor, expectation)
+        row = preparation.row(brief, prompt, self._iteration)
         await self._phase(Phase.RUNNING)
-        runner = SessionRunner(self._tools.session, self._lease, brief, desk, workspace)
+        runner = SessionRunner(tools, self._lease, brief, desk, workspace)
         self.phase = Phase.RUNNING
         try:
             result = await runner.run(plan.agent, row)
         except BaseException:
-            self._told.session = runner.abandoned(self._tools.session.clock.now())
+            self._told.session = runner.abandoned(tools.clock.now())
             raise
         self._told.session = result.row
         self._told.work = Continuation(
@@ -231,60 +162,6 @@ class Attempt:
             base=workspace.base,
         )
         return result
-
-    def _brief(self, plan: Plan, workspace: Workspace, session: str, prompt: Prompt, claude_id: str | None) -> Brief:
-        home = self._tools.home
-        folder = home.session(session)
-        paths = Paths(
-            workspace=workspace.path,
-            log=home.session_log(session),
-            err=home.session_log(session, ".err"),
-            home=home.state / "home" / session,
-            tmp=home.run_folder(self._tools.session.state.run) / "tmp" / session,
-            claude=home.claude,
-            folder=folder,
-            lock=folder / "lock",
-            record=folder / "agent-init.json",
-        )
-        for made in (folder, paths.home, paths.tmp, paths.claude, paths.log.parent):
-            made.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._told.folders += [paths.home, paths.tmp]
-        return Brief(
-            session=session,
-            item=self._item,
-            prompt=prompt.text,
-            paths=paths,
-            environment=self._tools.surroundings.agent(session, home=paths.home, tmp=paths.tmp),
-            limits=plan.limits,
-            claude_session_id=claude_id or str(uuid.uuid4()),
-            resume=claude_id is not None,
-            options=plan.options,
-            push=plan.push,
-        )
-
-    def _row(
-        self, plan: Plan, workspace: Workspace, brief: Brief, prompt: Prompt, goes_on: Continuation | None
-    ) -> SessionRow:
-        now = self._tools.session.clock.now()
-        return SessionRow(
-            id=brief.session,
-            item=self._item.id,
-            fence=self._lease.fence,
-            attempt=self._item.attempts + 1,
-            agent=plan.agent.name,
-            status=SessionStatus.SPAWNING,
-            iteration=self._iteration,
-            run=self._tools.session.state.run,
-            claude_session_id=brief.claude_session_id,
-            parent=goes_on.session if goes_on else None,
-            model=plan.options.get("model"),
-            started_at=now,
-            heartbeat=now,
-            updated_at=now,
-            workspace=str(workspace.path),
-            transcript=str(transcript_path(brief.paths.claude, workspace.path, brief.claude_session_id)),
-            prompt={"template": prompt.template, "sha256": prompt.sha256},
-        )
 
     async def _land(self, plan: Plan, workspace: Workspace, result: SessionResult) -> Outcome:
         """The agent says done: hold that against the facts, seal, and let the next session begin."""
@@ -329,15 +206,11 @@ class Attempt:
         await self._tools.session.books(lambda s: s.phase(self._lease, phase, now, **facts))
 
 
-class _SetupFailed(HarnessError):
-    code = "setup"
-
-
 def _ending_of(exc: HarnessError) -> str:
     match exc:
         case DiskFull():
             return "disk_full"
-        case _SetupFailed():
+        case SetupFailed():
             return "setup"
         case TemplateError():
             return "template"
@@ -361,7 +234,8 @@ def _said(result: SessionResult) -> Outcome | None:
     if result.stopped is None and killed_from_outside(result.exit) and result.exit.exit_code == 143:
         return Interrupted("ended by an operator (TERM to its pid)", "operator")
     limit = result.exit.limit
-    return Failed(result.ending or "unreported", _evidence(result), limit.resets_at if limit else None)
+    ending = result.ending or result.refused or "unreported"
+    return Failed(ending, _evidence(result), limit.resets_at if limit else None)
 
 
 def _by_operator(result: SessionResult) -> Interrupted | None:
@@ -372,17 +246,11 @@ def _by_operator(result: SessionResult) -> Interrupted | None:
 
 def _evidence(result: SessionResult) -> str:
     """A few lines a person can judge by: what it was doing, what the API or the process said."""
+    stopped, left = result.stopped, result.exit
     lines = []
-    if result.stopped is not None:
-        lines.append(
-            f"{result.stopped.reason} after {result.stopped.silent_seconds:.0f} s of silence: {result.stopped.doing}"
-        )
-    left = result.exit
+    if stopped is not None and stopped.reason.startswith("stalled"):
+        lines.append(f"{stopped.reason} after {stopped.silent_seconds:.0f} s of silence: {stopped.doing}")
+    elif stopped is not None:
+        lines.append(f"{stopped.reason}, while: {stopped.doing}")
     lines += [text for text in (left.text, left.detail, left.stderr_tail) if text]
     return "\n".join(lines)[:4000]
-
-
-def transcript_path(claude: Path, workspace: Path, claude_session_id: str) -> Path:
-    """Where the CLI keeps the conversation: every character of the folder that is no letter or digit becomes `-`."""
-    slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in str(workspace.resolve()))
-    return claude / "projects" / slug / f"{claude_session_id}.jsonl"

@@ -34,7 +34,7 @@ def preserved(row: SessionRow, left: Remains) -> Mapping[str, Any]:
         "session_id": row.id,
         "claude_session_id": row.claude_session_id,
         "work_item": row.item,
-        "why": row.ending or row.ended_by,
+        "why": row.ending or (row.status if row.ended_by == "agent" else row.ended_by),
         "at": row.ended_at.isoformat() if row.ended_at else None,
         "status": row.status,
         **left.told,

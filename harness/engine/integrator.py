@@ -59,6 +59,10 @@ class Integrator:
         self._tools = tools
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
+    def turn(self, repository: str) -> asyncio.Lock:
+        """The right to prove and integrate in a repository; given in the order in which it was asked for."""
+        return self._turns[repository]
+
     async def run(self) -> None:
         while True:
             await self._tools.clock.sleep(HELD_RETRY_SECONDS)

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from harness.model.journal import AttemptRow
 from harness.model.outcome import Verdict
 from harness.model.session import Limits, SessionRow
-from harness.model.work import WorkItem
-from harness.ports import Agent, Prompt, RepositoryRef, WorkspaceState
+from harness.model.work import Continuation, WorkItem
+from harness.ports import Agent, Prompt, Records, RepositoryRef, WorkspaceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,21 @@ class Handover:
     wip_ref: str = ""
     question: str = ""
     answer: str = ""
+
+
+def handover_of(goes_on: Continuation | None, records: Records) -> Handover | None:
+    """What the session before left behind, from its context file; None if there was none."""
+    if goes_on is None or goes_on.session is None:
+        return None
+    kept = records.read_context(goes_on.session) or {}
+    return Handover(
+        reason=goes_on.reason,
+        progress="\n".join(kept.get("progress") or ()),
+        last_texts=tuple(kept.get("last_texts") or ()),
+        open_tool=kept.get("stopped_while") or "",
+        diffstat=kept.get("diffstat") or "",
+        wip_ref=goes_on.wip_ref or "",
+    )
 
 
 @dataclass(frozen=True, slots=True)

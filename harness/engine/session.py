@@ -31,7 +31,10 @@ NEWS = (Started, Streaming, ToolStarted, Limited)
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """How a session ended. `ending` is None when the agent process itself ended well."""
+    """How a session ended. `ending` is None when the agent process itself ended well.
+
+    `refused` is the ending of the last claim that the Desk refused, if no later one was accepted.
+    """
 
     row: SessionRow
     exit: AgentExit
@@ -40,6 +43,7 @@ class SessionResult:
     claim: Claim | None
     question: Question | None
     wip: Autosave | None
+    refused: str | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +102,7 @@ class SessionRunner:
         await self._tools.books(lambda s: s.open_session(self._lease, row))
         live = _Live(row, Watchdog(self._brief.limits, begun), sign_at=row.started_at, refreshed=begun, saved=begun)
         self._live = live
+        self._tools.state.newest = row.id
         self._publish(live)
         async with agent.session(self._brief, self._desk) as session:
             await self._watch(session, live)
@@ -212,7 +217,8 @@ class SessionRunner:
         self._publish(live)
 
     def _publish(self, live: _Live) -> None:
-        self._tools.records.current(live.row)
+        if self._tools.state.newest == live.row.id:
+            self._tools.records.current(live.row)
         self._tools.records.state(live.row)
 
     async def _note(self, live: _Live, kind: str, **data: Any) -> None:
@@ -246,7 +252,8 @@ class SessionRunner:
         self._tools.records.metrics(row.id, metrics)
         await self._preserve(live, left)
         await self._update(live)
-        return SessionResult(live.row, left, ending, stopped, self._desk.claim, self._desk.question, live.wip)
+        desk = self._desk
+        return SessionResult(live.row, left, ending, stopped, desk.claim, desk.question, live.wip, desk.refused)
 
     async def _preserve(self, live: _Live, left: AgentExit) -> None:
         """The context file of contract 2, written at every end: what a person or a next session needs (H44)."""

@@ -56,7 +56,6 @@ class Settler:
         self.state.outcomes[outcome_word(outcome)] += 1
         if row is not None:
             self.records.metrics(row.id, row.metrics)
-            self.records.current(row)
             self.records.state(row)
         await self._pause(lease, outcome, disposition)
         for witness in self.witnesses:

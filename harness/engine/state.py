@@ -25,6 +25,7 @@ class LoopState:
     pauses: tuple[Pause, ...] = ()
     iterations: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    newest: str | None = None
 
     def pause(self, now: datetime) -> Pause | None:
         """What lets nobody begin at `now`; None while work may begin, be it as a probe whose time has come."""
