@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.model.errors import NotFastForward, NotFound, Refused
-from tests.kit.engine import Engine, engine, work
+from tests.kit.engine import Engine, Step, engine, work
 
 pytestmark = pytest.mark.process
 
@@ -161,3 +161,19 @@ async def test_a_conflict_is_taken_up_on_the_new_tip_and_parked_at_the_third_in_
         assert len({attempt.base for attempt in attempts}) == 3
         item = await loop.item("one")
         assert (item.state, item.attempts) == ("parked", 0)
+
+
+def everybodys(name: str) -> tuple[Step, ...]:
+    """Work on the one file that all items write: each puts its line on top of what is there."""
+    add = f"f=everybody.txt; {{ echo {name}; cat $f 2>/dev/null; }} > new; mv new $f"
+    return ({"run": ["sh", "-c", add]}, {"commit": f"{name} in everybody.txt"}, {"complete": "all of it"})
+
+
+async def test_one_worker_does_not_conflict_with_itself_for_ever(tmp_path: Path) -> None:
+    async with engine(tmp_path, gate="sleep 0.2") as it:
+        names = [f"w{n}" for n in range(5)]
+        for name in names:
+            await it.add(name, *everybodys(name))
+        await it.run(drain=True)
+        assert await it.outcomes(*names) == ["verified"] * 5
+        assert sorted(it.git("show", "main:everybody.txt").split()) == names
