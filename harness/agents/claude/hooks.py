@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.model.events import Denied
 from harness.model.policy import Denial
+from harness.model.session import Limits
 from harness.ports import Desk
 
 Judge = Callable[[str, Mapping[str, Any]], Denial | None]
@@ -17,6 +19,7 @@ Judge = Callable[[str, Mapping[str, Any]], Denial | None]
 Answer = dict[str, Any]
 STOP_BLOCKS = 2
 TOLD_AT = 3
+WRAP_UP_SHARE = 0.8
 
 NOT_REPORTED = (
     "You have not said how your work ended, so it would be thrown away. Commit what you have, then call "
@@ -87,6 +90,42 @@ class RepetitionHook:
             return {}
         event = str(given["hook_event_name"])
         return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": SPINNING}}
+
+
+class WrapUpHook:
+    """After each tool: tells the agent once that 80 % of its time or turns are used, while it can still save its work.
+
+    Cost is not among them: the CLI tells it only in the result, and holds that limit itself.
+    """
+
+    def __init__(
+        self, limits: Limits, turns: Callable[[], int], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limits = limits
+        self._turns = turns
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._told = False
+
+    async def __call__(self, given: Mapping[str, Any], _call: str | None, _context: Any) -> Answer:
+        used = self._used()
+        if self._told or used is None:
+            return {}
+        self._told = True
+        text = (
+            f"You have used {used} of this session; then it is ended. Wrap up now: commit what stands, leave out what "
+            "is not finished, and call complete_work, with status blocked if the rest needs another session."
+        )
+        return {"hookSpecificOutput": {"hookEventName": str(given["hook_event_name"]), "additionalContext": text}}
+
+    def _used(self) -> str | None:
+        seconds, most = self._monotonic() - self._began, self._limits.session_timeout_seconds
+        if seconds >= WRAP_UP_SHARE * most:
+            return f"{seconds / 60:.0f} of {most / 60:.0f} minutes"
+        turns = self._turns()
+        if self._limits.max_turns is not None and turns >= WRAP_UP_SHARE * self._limits.max_turns:
+            return f"{turns} of {self._limits.max_turns} turns"
+        return None
 
 
 def _reason(denial: Denial) -> str:

@@ -56,7 +56,7 @@ SUBAGENT_TOOLS = frozenset({"Agent", "Task"})
 
 
 class Normaliser:
-    """Translates the messages of one process. `over` once the session has ended by itself."""
+    """Translates the messages of one process. `over` once the session has ended by itself, `turns` so far."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Normaliser:
         self._open: set[str] = set()
         self._started = False
         self._results = 0
+        self.turns = 0
         self.tasks: set[str] = set()
         self.over = False
         self.facts = AgentExit()
@@ -156,7 +157,7 @@ class Normaliser:
                 self._started = True
                 yield Started(_text(data, "session_id"), _text(data, "model"), _text(data, "claude_code_version"))
             case "status" if data.get("status") == "requesting":
-                yield Alive() if self._open else Requesting()
+                yield self._requesting()
             case "status" if data.get("status") == "compacting":
                 yield Compacting()
             case "api_retry":
@@ -168,6 +169,13 @@ class Normaliser:
             case _:
                 self._task(message)
                 yield Alive()
+
+    def _requesting(self) -> SessionEvent:
+        """Beside an open tool it is a subagent that asks; only the agent's own requests are its turns."""
+        if self._open:
+            return Alive()
+        self.turns += 1
+        return Requesting()
 
     def _retrying(self, data: Mapping[str, Any]) -> Retrying:
         status, delay = data.get("error_status"), data.get("retry_delay_ms")

@@ -86,7 +86,13 @@ class ClaudeSession:
     async def _read(self) -> None:
         """Owns the client from connect to disconnect. What it catches is kept for `exit`; it never raises."""
         client = ClaudeSDKClient(
-            sdk_options(self._start, denied=self._denied, stopping=lambda: self._stopping, stderr=self._stderr.append)
+            sdk_options(
+                self._start,
+                denied=self._denied,
+                stopping=lambda: self._stopping,
+                turns=lambda: self._normaliser.turns,
+                stderr=self._stderr.append,
+            )
         )
         try:
             async with self._start.spawning:

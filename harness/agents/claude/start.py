@@ -10,7 +10,7 @@ from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, create_sdk_mcp_server, tool
 
-from harness.agents.claude.hooks import CompletionHook, Judge, PolicyHook, RepetitionHook
+from harness.agents.claude.hooks import CompletionHook, Judge, PolicyHook, RepetitionHook, WrapUpHook
 from harness.agents.claude.options import TOOLS, ClaudeOptions
 from harness.agents.claude.tools import PREFIX, SERVER, desk_tools
 from harness.model.events import Denied
@@ -41,9 +41,16 @@ class Start:
 
 
 def sdk_options(
-    start: Start, *, denied: Callable[[Denied], None], stopping: Callable[[], bool], stderr: Callable[[str], None]
+    start: Start,
+    *,
+    denied: Callable[[Denied], None],
+    stopping: Callable[[], bool],
+    turns: Callable[[], int],
+    stderr: Callable[[str], None],
 ) -> ClaudeAgentOptions:
-    """`denied` hears of refused calls; while `stopping`, the completion contract does not hold the agent up."""
+    """`denied` hears of refused calls; while `stopping`, the completion contract does not hold the agent up; `turns` it
+    has taken so far.
+    """
     brief, options = start.brief, start.options
     server = create_sdk_mcp_server(
         SERVER, tools=[tool(t.name, t.description, dict(t.schema))(t) for t in desk_tools(start.desk)]
@@ -61,7 +68,7 @@ def sdk_options(
         mcp_servers={SERVER: {**server, "alwaysLoad": True}},  # type: ignore[dict-item]
         strict_mcp_config=True,
         permission_mode=options.permission_mode,
-        hooks=_hooks(start, denied, stopping),
+        hooks=_hooks(start, denied, stopping, turns),
         model=options.model,
         max_turns=brief.limits.max_turns,
         max_budget_usd=brief.limits.max_cost_usd,
@@ -80,15 +87,16 @@ def sdk_options(
 
 
 def _hooks(
-    start: Start, denied: Callable[[Denied], None], stopping: Callable[[], bool]
+    start: Start, denied: Callable[[Denied], None], stopping: Callable[[], bool], turns: Callable[[], int]
 ) -> dict[Any, list[HookMatcher]]:
     """A policy that raises or hangs refuses the call: it fails closed."""
     policy = PolicyHook(start.judge, denied)
     repetition = RepetitionHook()
+    wrap_up = WrapUpHook(start.brief.limits, turns)
     completion = CompletionHook(start.desk, stopping)
     return {
         "PreToolUse": [HookMatcher(hooks=[policy], timeout=HOOK_SECONDS, on_failure="block")],  # type: ignore[list-item]
-        "PostToolUse": [HookMatcher(hooks=[repetition], timeout=HOOK_SECONDS)],  # type: ignore[list-item]
-        "PostToolUseFailure": [HookMatcher(hooks=[repetition], timeout=HOOK_SECONDS)],  # type: ignore[list-item]
+        "PostToolUse": [HookMatcher(hooks=[repetition, wrap_up], timeout=HOOK_SECONDS)],  # type: ignore[list-item]
+        "PostToolUseFailure": [HookMatcher(hooks=[repetition, wrap_up], timeout=HOOK_SECONDS)],  # type: ignore[list-item]
         "Stop": [HookMatcher(hooks=[completion], timeout=HOOK_SECONDS)],  # type: ignore[list-item]
     }
