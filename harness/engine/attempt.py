@@ -152,15 +152,7 @@ class Attempt:
             self._told.session = runner.abandoned(tools.clock.now())
             raise
         self._told.session = result.row
-        self._told.work = Continuation(
-            mode="session",
-            reason=result.ending or (result.row.ended_by or ""),
-            session=session,
-            claude_session_id=brief.claude_session_id,
-            workspace=str(workspace.path),
-            wip_ref=result.wip.ref if result.wip else None,
-            base=workspace.base,
-        )
+        self._told.work = _left_behind(result, workspace)
         return result
 
     async def _land(self, plan: Plan, workspace: Workspace, result: SessionResult) -> Outcome:
@@ -204,6 +196,21 @@ class Attempt:
     async def _phase(self, phase: Phase, **facts: object) -> None:
         now = self._tools.session.clock.now()
         await self._tools.session.books(lambda s: s.phase(self._lease, phase, now, **facts))
+
+
+def _left_behind(result: SessionResult, workspace: Workspace) -> Continuation:
+    """Where another session goes on. A conversation that was gone said nothing: its parent's hand-over holds."""
+    row = result.row
+    gone = result.ending == "conversation_gone" and row.parent is not None
+    return Continuation(
+        mode="session",
+        reason=result.ending or row.ended_by or "",
+        session=row.parent if gone else row.id,
+        claude_session_id=row.claude_session_id,
+        workspace=str(workspace.path),
+        wip_ref=result.wip.ref if result.wip else None,
+        base=workspace.base,
+    )
 
 
 def _ending_of(exc: HarnessError) -> str:

@@ -144,6 +144,8 @@ def test_poison_the_second_loop_that_is_killed_under_an_item_parks_it_and_the_ot
         parked = place.item("poison")
         assert (parked.state, parked.attempts) == ("parked", 0)
         assert "poison: 2 loops" in parked.reason
+        dossier = json.loads((place.home.state / "dossiers" / "poison.json").read_text())
+        assert dossier["question"].startswith("2 loops or agent-inits were killed")
         assert_verified(place, "healthy", sessions=1)
         assert len(place.sessions("poison")) == 2
 
@@ -243,3 +245,29 @@ def test_an_item_whose_attempts_are_used_up_is_parked_with_its_dossier(tmp_path:
         text = (place.home.state / "dossiers" / "hard.md").read_text()
         assert "no other.txt, please" in text
         assert dossier["question"] in place.run("why", "hard")[1]
+
+
+@pytest.mark.cli
+def test_a_conversation_that_is_gone_is_replaced_once_by_a_fresh_session_with_a_handover(tmp_path: Path) -> None:
+    long = bash("test -f half.txt || { echo half > half.txt; touch begun; python3 -c 'import time; time.sleep(100)'; }")
+    with yard(tmp_path, sessions(gone=(long, commit(), COMPLETE, DONE))) as place:
+        place.add("gone")
+        loop = place.start(MAX_ITERATIONS="1")
+        until(lambda: place.tool() or not loop.running, what="the tool of the agent")
+        until(place.running, what="the row of the session")
+        loop.signal(signal.SIGTERM)
+        assert loop.ended(20) == 0, loop.output
+        (first,) = place.sessions()
+        assert first.transcript is not None
+        Path(first.transcript).write_text('{"type":"user"}\n')
+        goes_on(place)
+        goes_on(place)
+        found = place.item("gone")
+        assert (found.state, found.outcome, found.attempts, found.rescues) == ("done", "verified", 0, 0), found.reason
+        _first, refused, fresh = place.sessions()
+        assert refused.ending == "conversation_gone"
+        assert fresh.claude_session_id != first.claude_session_id
+        assert fresh.parent == first.id
+        prompt = json.dumps(place.asked()[-1].body["messages"][0])
+        assert "What the last session left" in prompt
+        assert "half.txt" in prompt
