@@ -1,4 +1,4 @@
-"""What holds work back in one loop, made from its configuration: limits, breakers, budgets."""
+"""What holds work back in one loop, made from its configuration: limits, breakers, budgets, pressure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from harness.app.planner import ConfigPlanner
 from harness.engine.breakers import ApiBreaker, SpawnBreaker
 from harness.engine.budget import Purse
+from harness.engine.pressure import PressureWatch
 from harness.engine.seams import Door, Listener, Witness
 from harness.engine.state import LoopState
 from harness.engine.throttle import Throttle
 from harness.model.budget import Budgets
 from harness.model.home import Home
+from harness.model.pressure import Readings, Thresholds
 from harness.ports import Books, Clock
+from harness.proc import resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Guards:
     api: ApiBreaker
     spawns: SpawnBreaker
     purse: Purse
+    pressure: PressureWatch
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -36,13 +40,23 @@ class Guards:
 
 
 def make_guards(home: Home, books: Books, clock: Clock, state: LoopState, planner: ConfigPlanner) -> Guards:
+    # asked each time, so that a reload counts
     def budgets() -> Budgets:
-        """As a reload left them."""
         return planner.loaded.config.budgets.budgets()
+
+    def thresholds() -> Thresholds:
+        return planner.loaded.config.pressure.thresholds()
 
     return Guards(
         Throttle(books, clock, state),
         ApiBreaker(books, clock, state),
         SpawnBreaker(books, clock, state, home.interrupt_file),
         Purse(books, clock, state, planner, budgets),
+        PressureWatch(books, clock, state, _readings, thresholds),
     )
+
+
+def _readings() -> Readings:
+    found, (few, most) = resources.memory(), resources.descriptors()
+    total, available = (found.total, found.available) if found is not None else (None, None)
+    return Readings(total, available, resources.cpu_stalled(), few, most)

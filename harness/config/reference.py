@@ -48,6 +48,7 @@ _PLACES: Mapping[str, Key] = MappingProxyType(
         "sources[]": ("sources", 0),
         "notifiers[]": ("notifiers", 0),
         "budgets": ("budgets",),
+        "pressure": ("pressure",),
         "retention": ("retention",),
     }
 )

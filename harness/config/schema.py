@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from harness.config.secret import Secret
 from harness.model.budget import Budgets
 from harness.model.policy import PolicyRule
+from harness.model.pressure import Thresholds
 
 Key = tuple[str | int, ...]
 """Where a value stands: keys and list positions from the top."""
@@ -22,6 +23,7 @@ Seconds = Annotated[int, Field(gt=0, le=_YEARS)] | Annotated[float, Field(gt=0, 
 Wait = Annotated[int, Field(ge=0, le=_YEARS)] | Annotated[float, Field(ge=0, le=_YEARS, allow_inf_nan=False)]
 Hours = Annotated[int, Field(ge=0, le=_HOURS)] | Annotated[float, Field(ge=0, le=_HOURS, allow_inf_nan=False)]
 Dollars = Annotated[int, Field(gt=0, le=_MONEY)] | Annotated[float, Field(gt=0, le=_MONEY, allow_inf_nan=False)]
+Percent = Annotated[int, Field(ge=1, le=100)] | Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -325,6 +327,23 @@ def _exact(dollars: float | None) -> Decimal | None:
     return None if dollars is None else Decimal(str(dollars))
 
 
+class PressureSection(Section):
+    """When the machine is too short of something to begin another session; what runs goes on. null = not watched."""
+
+    memory_percent: Percent | None = 10
+    """Available memory below this share of all, in percent, is too little."""
+    memory_mib: Count | None = 1024
+    """Available memory below this is too little, in MiB."""
+    cpu_stalled_percent: Percent | None = None
+    """Share of the last 10 s in which something waited for a processor (`/proc/pressure/cpu`); above is too much. Not
+    watched by default: one busy build is enough for 80, and does no harm."""
+    descriptors_percent: Percent | None = 80
+    """Descriptors the loop has open, in percent of its limit; above is too many."""
+
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.memory_percent, self.memory_mib, self.cpu_stalled_percent, self.descriptors_percent)
+
+
 class RetentionSection(Section):
     """How long logs are kept."""
 
@@ -391,6 +410,8 @@ class Config(Section):
     """Whom to tell."""
     budgets: BudgetSection = BudgetSection()
     """What all work together may cost."""
+    pressure: PressureSection = PressureSection()
+    """When the machine is too short of something to begin another session."""
     retention: RetentionSection = RetentionSection()
     """How long logs are kept."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def memory() -> Memory | None:
     lines = (line.split() for line in procfs.read("/proc/meminfo").decode().splitlines())
     kib = {words[0].rstrip(":"): int(words[1]) for words in lines}
     return Memory(kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024) if "MemAvailable" in kib else None
+
+
+def cpu_stalled() -> float | None:
+    """Percent of the last 10 s in which some process waited for a processor; None where the kernel keeps no PSI."""
+    words = procfs.read("/proc/pressure/cpu").decode().split()
+    found = next((word.partition("=")[2] for word in words if word.startswith("avg10=")), None)
+    return None if found is None else float(found)
+
+
+def descriptors() -> tuple[int, int]:
+    """Our own: open ones, and how many may be."""
+    return _descriptors(os.getpid()), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def usage(pid: int) -> Usage:

@@ -1,0 +1,52 @@
+"""Nothing new begins while the machine is short of memory, processor or descriptors; what runs goes on (issue 3.8).
+
+Each shortage is a hold with its reason, opened at its threshold and closed only well clear of it: a machine at the
+border would else begin and hold in turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from harness.engine.state import LoopState
+from harness.model.pressure import Readings, Thresholds, shortages
+from harness.ports import Books, Clock, Store
+
+LOOK_SECONDS = 5.0
+SOURCES = ("memory", "load", "descriptors")
+
+
+@dataclass(slots=True)
+class PressureWatch:
+    """A component. `read` measures, `thresholds` are asked anew so that a reload counts."""
+
+    books: Books
+    clock: Clock
+    state: LoopState
+    read: Callable[[], Readings]
+    thresholds: Callable[[], Thresholds]
+    name: str = "pressure"
+
+    async def run(self) -> None:
+        while True:
+            await self.tick()
+            await self.clock.sleep(LOOK_SECONDS)
+
+    async def tick(self) -> None:
+        readings, thresholds, now = self.read(), self.thresholds(), self.clock.now()
+        short, not_clear = shortages(readings, thresholds), shortages(readings, thresholds.clear)
+        held = {p.source for p in await self.books(lambda s: s.pauses()) if p.scope == "loop" and p.kind == "hold"}
+        begins = {source: why for source, why in short.items() if source not in held}
+        ends = [source for source in SOURCES if source in held and source not in not_clear]
+        if begins or ends:
+            await self.books(lambda s: _write(s, begins, ends, now))
+            self.state.bell.ring()
+
+
+def _write(store: Store, begins: Mapping[str, str], ends: Sequence[str], now: datetime) -> None:
+    for source, why in begins.items():
+        store.open_pause("loop", "hold", f"{source}: {why}", source, now)
+    for source in ends:
+        store.close_pause("loop", source, "the machine has room again", now)
