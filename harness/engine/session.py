@@ -108,6 +108,7 @@ class SessionRunner:
             await self._watch(session, live)
             await self._pass_on_news(live)
             left = await session.exit()
+        live.row = replace(live.row, ended_at=clock.now())
         live.wip = await self._save(live) or live.wip
         return await self._finish(live, left, baseline)
 
@@ -237,7 +238,6 @@ class SessionRunner:
             doing="",
             ending=ending,
             ended_by=_ended_by(stopped, left),
-            ended_at=self._tools.clock.now(),
         )
         facts = {
             "ending": ending,

@@ -94,9 +94,12 @@ class GitWorkspaces:
             git, record, problem = await self._adopted(workspace)
             now = await snapshot.take(git, limit_bytes=self._file_bytes)
         head = record.head
-        commits = await git.line("rev-list", "--reverse", f"--max-count={MOST_COMMITS}", f"{workspace.base}..{head}")
-        stat = await git.line("diff-tree", "--stat=100", "--no-ext-diff", "--no-renames", workspace.base, now.tree)
-        dirty = [name for name in (*await _paths(git, head, now.tree), *now.skipped) if name != seal.DOCUMENT]
+        commits, stat, changed = await asyncio.gather(
+            git.line("rev-list", "--reverse", f"--max-count={MOST_COMMITS}", f"{workspace.base}..{head}"),
+            git.line("diff-tree", "--stat=100", "--no-ext-diff", "--no-renames", workspace.base, now.tree),
+            _paths(git, head, now.tree),
+        )
+        dirty = [name for name in (*changed, *now.skipped) if name != seal.DOCUMENT]
         document = workspace.path / seal.DOCUMENT if self._document(workspace) is not None else None
         return WorkspaceState(None if problem else head, tuple(commits.split()), tuple(dirty), document, stat)
 
