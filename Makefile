@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL_FILES = loop $(filter-out %.sh,$(wildcard scripts/*))
 
-.PHONY: check venv lint types contracts shell fast test bench lock
+.PHONY: simulate check venv lint types contracts shell fast test bench lock
 
 check: lint types contracts shell fast
 
@@ -32,6 +32,14 @@ test: venv
 bench: venv
 	$(PYTHON) bench/store.py
 	$(PYTHON) bench/loop.py
+
+# Seeded stories through the real loop in virtual time: make simulate SESSIONS=100000 SEED=1 (docs/howto/simulate.md)
+SESSIONS = 10000
+SEED = 1
+JOBS = 2
+
+simulate: venv
+	$(PYTHON) -m harness.testing.simulate --seed $(SEED) --sessions $(SESSIONS) --jobs $(JOBS)
 
 lock:
 	scripts/lock

@@ -29,7 +29,7 @@ COURSES = (
     Course(workers=2, iteration_delay_seconds=5, max_iterations=8, pass_seconds=5),
     Course(workers=1, iteration_delay_seconds=1, once=True),
 )
-KILL, FUSE, TERM, FREEZE, APPLY = 0.02, 0.05, 0.015, 0.004, 0.01
+KILL, FUSE, TERM, FREEZE, APPLY = 0.02, 0.05, 0.015, 0.012, 0.01
 LONGEST_FUSE = 400
 
 

@@ -98,7 +98,8 @@ class Operator:
     def _answer(self) -> None:
         """Everything that waits or is parked is looked at by somebody, sooner or later."""
         for item in self._store.items(states=(WorkState.WAITING, WorkState.PARKED), limit=10):
-            if item.outcome != "verified" and self._random.random() < 0.5:
+            hopeless = item.outcome == "verified" or item.repo not in (*REPOSITORIES, None)
+            if not hopeless and self._random.random() < 0.5:
                 self._store.move(item.id, WorkState.READY, "answered", actor=ACTOR, now=self._now())
 
     def _retry(self) -> None:
@@ -158,7 +159,7 @@ class Operator:
 
     def _change_mood(self) -> None:
         moods = tuple(MOODS)
-        self._world.playwright.mood = self._random.choices(moods, (6, 1, 1, 1, 1))[0]
+        self._world.playwright.mood = self._random.choices(moods, (6, 3, 1, 1, 1))[0]
 
     def _fill_disk(self) -> None:
         self._world.disk.free = self._random.choice((0, ROOM // 100))
