@@ -198,7 +198,8 @@ def test_a_loop_whose_time_is_up_winds_up_and_exits_124(loop):
 
 def test_every_kind_of_error_is_documented_with_its_exit_code():
     page = (ROOT / "docs/reference/json.md").read_text()
-    for kind in [HarnessError, Fault, *_below(HarnessError)]:
+    public = [kind for kind in _below(HarnessError) if kind.__module__ == HarnessError.__module__]
+    for kind in [HarnessError, Fault, *public]:
         assert f"| `{kind.code}` | {kind.status} |" in page
 
 

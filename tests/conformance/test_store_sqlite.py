@@ -82,7 +82,7 @@ def test_a_newer_schema_is_refused_with_the_way_out(store, path):
     for open_it in (lambda: SqliteStore(path), lambda: SqliteStore(path, read_only=True)):
         with pytest.raises(StoreError, match=f"has schema {schema.VERSION + 1}, this program knows") as caught:
             open_it()
-        assert "backup restore" in caught.value.hint
+        assert "copy of" in caught.value.hint
 
 
 def test_a_reader_does_not_migrate(store, path):
@@ -143,7 +143,7 @@ def test_a_damaged_database_names_the_way_out(store, path):
     path.write_bytes(b"this is not a database at all" * 100)
     with pytest.raises(StoreError, match="not a database") as caught:
         SqliteStore(path)
-    assert "backup restore" in caught.value.hint
+    assert "copy of" in caught.value.hint
 
 
 def test_a_gate_that_cannot_be_made_is_named(tmp_path):
