@@ -124,6 +124,8 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             await parts.guards.purse.begin()
             await parts.books(lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now()))
             await parts.reconciler.tick()
+            # what became of an earlier loop's work is no outcome of this one's (contract 4)
+            state.outcomes.clear()
             await _sweep(parts, journalist)
             await parts.interrupt_watch.tick()
             await reload.readers.interrupts.consecutive()

@@ -72,7 +72,8 @@ def test_work_that_was_claimed_and_committed_is_proved_without_another_session(t
         place.add("claimed", script=[WRITE, COMMIT, CLAIM, HANG])
         killed_after(place, "session.claimed")
         assert place.item("claimed").state == "leased"
-        said = goes_on(place)
+        status, said = place.run("run", "--drain")
+        assert status == 0, said
         assert_verified(place, "claimed", sessions=1)
         (row,) = place.sessions()
         assert (row.status, row.ending, row.ended_by) == ("completed", None, "loop")
