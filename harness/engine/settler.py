@@ -12,6 +12,7 @@ from harness.engine.interrupts import Interrupts
 from harness.engine.seams import Witness
 from harness.engine.state import LoopState
 from harness.model.errors import DiskFull
+from harness.model.journal import AttemptRow
 from harness.model.outcome import (
     KILLS,
     Asked,
@@ -47,8 +48,12 @@ class Settler:
         self, lease: Lease, outcome: Outcome, session: SessionRow | None, work: Continuation | None
     ) -> Disposition:
         now = self.clock.now()
-        kills = await self._kills(lease, outcome)
-        disposition = dispose(lease.item, outcome, now, spread=self.spread(), work=work, kills=kills)
+        history = await self._history(lease, outcome)
+        kills = sum(attempt.ending in KILLS for attempt in history)
+        handovers = sum(attempt.ending == "context_full" and not attempt.counted for attempt in history)
+        disposition = dispose(
+            lease.item, outcome, now, spread=self.spread(), work=work, kills=kills, handovers=handovers
+        )
         row = replace(session, outcome=outcome_word(outcome), metrics=_closed(session, outcome)) if session else None
         question = (outcome.question, outcome.options) if isinstance(outcome, Asked) else None
         settlement = Settlement(outcome, disposition, session=row, question=question)
@@ -64,12 +69,12 @@ class Settler:
         self.state.bell.ring()
         return disposition
 
-    async def _kills(self, lease: Lease, outcome: Outcome) -> int:
-        """Earlier attempts that took their loop or agent-init with them; no counter, so nothing resets it."""
-        if not isinstance(outcome, Failed) or outcome.ending not in KILLS:
-            return 0
+    async def _history(self, lease: Lease, outcome: Outcome) -> Sequence[AttemptRow]:
+        """Earlier attempts, where it matters what they ended in; rows and no counter, so nothing resets it."""
+        if not isinstance(outcome, Failed) or outcome.ending not in KILLS | {"context_full"}:
+            return ()
         history = await self.books(lambda s: s.attempts(lease.item.id))
-        return sum(attempt.ending in KILLS and attempt.fence != lease.fence for attempt in history)
+        return [attempt for attempt in history if attempt.fence != lease.fence]
 
     async def _written(self, lease: Lease, settlement: Settlement) -> None:
         """The one transaction; a full disk is waited out, for what an agent did must not be forgotten."""

@@ -283,6 +283,8 @@ MAX_RESCUES = 3
 KILLS = frozenset({"lost", "agent_init_killed"})
 """Endings after which the item itself may be what kills a loop or an agent-init."""
 POISON_KILLS = 2
+MAX_HANDOVERS = 2
+"""Fresh sessions an item gets, uncounted, when its conversation no longer fits (H55)."""
 LIMIT_GRACE = timedelta(seconds=5)
 LONGEST_LIMIT = timedelta(days=8)
 _PAST_RESET = Backoff(5, 2, 1800, 0.0)
@@ -312,11 +314,12 @@ def dispose(
     spread: float = 0.5,
     work: Continuation | None = None,
     kills: int = 0,
+    handovers: int = 0,
 ) -> Disposition:
     """What the queue does about an outcome. Pure: `spread` in [0, 1) is the caller's random number.
 
     `work` is what an interrupted or failed session left behind (workspace, conversation), None when there is nothing;
-    `kills` how many earlier attempts of the item ended in one of KILLS, ever.
+    `kills` how many earlier attempts of the item ended in one of KILLS, ever, `handovers` in an uncounted context_full.
     """
     match outcome:
         case Verified(held=held) if held:
@@ -332,6 +335,8 @@ def dispose(
         case Asked(question=question, kind=kind):
             return Disposition(WorkState.WAITING, f"needs a person: {question}", continuation=work, interrupt=kind)
         case Failed():
+            if outcome.ending == "context_full" and work is not None and handovers < MAX_HANDOVERS:
+                return _handed_over(handovers + 1, work)
             return _failed(item, outcome, now, spread, work, kills)
 
 
@@ -368,6 +373,12 @@ def _failed(
             return _rescued(item, reason, carried)
         case Cause.PERMANENT:
             return Disposition(WorkState.PARKED, reason)
+
+
+def _handed_over(number: int, work: Continuation) -> Disposition:
+    """A long conversation is no failure of the agent; its work goes on in a fresh one that is told what was done."""
+    reason = f"{sentence_of('context_full')}; hand-over {number} of {MAX_HANDOVERS} to a fresh session"
+    return Disposition(WorkState.READY, reason, continuation=_carried(ENDINGS["context_full"], work))
 
 
 def _carried(rule: Rule, work: Continuation | None) -> Continuation | None:

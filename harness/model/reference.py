@@ -40,6 +40,7 @@ A session that does not end well has exactly one ending. Its cause decides what 
 *agent* count against the item. `./loop why ITEM` names the ending of an item and what happens next.
 
 - **then**: the state of the item afterwards. At `max_attempts` counted endings it is `parked`.
+  The first two `context_full` of an item are not counted: a fresh session takes the work over at once.
 - **next session**: *same* goes on with the same conversation, *fresh* begins a new one on the work that is there,
   *anew* one without that work, on the newest state of the branch.
 - **pauses**: what else is not leased until it is mended; one session tries again when the wait is over.

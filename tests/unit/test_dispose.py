@@ -66,7 +66,7 @@ def test_only_failures_of_the_agent_are_counted(ending):
     assert dispose(ITEM, Failed(ending), NOW).counted == (ending in AGENT)
 
 
-@pytest.mark.parametrize("ending", sorted(AGENT))
+@pytest.mark.parametrize("ending", sorted(AGENT - {"context_full"}))
 def test_a_counted_failure_waits_longer_each_time_and_parks_at_the_maximum(ending):
     first = dispose(ITEM, Failed(ending), NOW, work=WORK)
     assert first.state is WorkState.DELAYED
@@ -76,6 +76,16 @@ def test_a_counted_failure_waits_longer_each_time_and_parks_at_the_maximum(endin
     last = dispose(replace(ITEM, attempts=2), Failed(ending), NOW, work=WORK)
     assert last.state is WorkState.PARKED
     assert last.counted
+
+
+def test_a_full_conversation_is_handed_over_twice_uncounted_then_it_counts():
+    for number in (0, 1):
+        over = dispose(ITEM, Failed("context_full"), NOW, work=WORK, handovers=number)
+        assert (over.state, over.counted, over.rescued, over.deferred) == (WorkState.READY, False, False, False)
+        assert over.continuation == replace(WORK, mode="work", claude_session_id=None)
+        assert f"hand-over {number + 1} of 2" in over.reason
+    third = dispose(ITEM, Failed("context_full"), NOW, work=WORK, handovers=2)
+    assert (third.state, third.counted) == (WorkState.DELAYED, True)
 
 
 def test_automatic_interrupts_are_due_only_when_the_attempts_are_used_up():
