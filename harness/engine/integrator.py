@@ -107,15 +107,23 @@ class Integrator:
         folder = self._tools.home.session(goes_on.session or f"seal-{lease.item.id}")
         if goes_on.seal is None:
             return await self.prove_document(lease, plan, goes_on.base or "", folder / "result.md")
-        rows = await self._tools.books(lambda s: s.integrations(item=lease.item.id))
-        intended = [row for row in rows if row.state == "intended" and row.merged]
-        for row in intended:
-            if await self._is_in(plan, row.merged or ""):
-                await self._resolve(row, "applied")
-                return Verified(row.merged, await self._earlier_verdicts(lease.item.id))
-            await self._resolve(row, "aborted", reason="cut off before the branch moved")
+        if (landed := await self._landed(lease, plan, goes_on.seal)) is not None:
+            return landed
         seal = Seal(goes_on.seal, goes_on.base or "", (), ())
         return await self.land(lease, plan, seal, folder)
+
+    async def _landed(self, lease: Lease, plan: Plan, seal: str) -> Outcome | None:
+        """What the earlier loop had integrated already: cut off before it could say so, or before it could settle."""
+        rows = await self._tools.books(lambda s: s.integrations(item=lease.item.id))
+        for row in (r for r in rows if r.merged and (r.state == "intended" or (r.state, r.seal) == ("applied", seal))):
+            if await self._is_in(plan, row.merged or ""):
+                if row.state == "intended":
+                    await self._resolve(row, "applied")
+                verdicts = await self._earlier_verdicts(lease.item.id)
+                return Verified(row.merged, verdicts) if plan.gates else Claimed(row.merged)
+            if row.state == "intended":
+                await self._resolve(row, "aborted", reason="cut off before the branch moved")
+        return None
 
     async def prove_document(self, lease: Lease, plan: Plan, base: str, document: Path) -> Outcome:
         """R13: a document is judged on the base by the gates that name its kind."""

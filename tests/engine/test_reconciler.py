@@ -104,6 +104,27 @@ async def test_work_that_was_claimed_is_proved_without_another_session(loop: Eng
     assert len(await loop.sessions("one")) == 1
 
 
+async def test_work_that_a_dead_loop_had_integrated_but_not_settled_is_not_integrated_again(loop: Engine) -> None:
+    await loop.add("one")
+    dead = Dead(loop)
+    _, row, workspace = await dead.running()
+    (workspace.path / "one.txt").write_text("one\n")
+    git(workspace.path, "add", "one.txt")
+    git(workspace.path, "commit", "-qm", "add one.txt")
+    await dead.heard(row, "session.claimed", status="done", summary="all of it")
+    await loop.parts.reconciler.tick()
+    loop.git("commit", "-q", "--allow-empty", "-m", "theirs")  # so that integrating means merging
+    lease = await Dead(loop, "second").leased()
+    assert lease.item.continuation is not None
+    await loop.parts.integrator.resume(lease, loop.parts.planner.plan(lease.item), lease.item.continuation)
+    tip = loop.git("rev-parse", "main")
+    await loop.parts.reconciler.tick()
+    await loop.run(drain=True)
+    assert await loop.outcomes("one") == ["verified"]
+    assert loop.git("rev-parse", "main") == tip
+    assert [each.state for each in await loop.parts.books(lambda s: s.integrations())] == ["applied"]
+
+
 async def test_a_question_that_was_asked_waits_for_its_answer(loop: Engine) -> None:
     await loop.add("one")
     dead = Dead(loop)
