@@ -28,6 +28,7 @@ from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
 from harness.engine.integrator import Integrator, IntegratorTools
 from harness.engine.interrupts import Interrupts, InterruptWatch
+from harness.engine.patience import PatientBooks
 from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
 from harness.engine.session import SessionTools
@@ -39,6 +40,7 @@ from harness.engine.worker import Course, Worker, WorkerTools
 from harness.git.merge import GitMerger
 from harness.git.workspace import GitWorkspaces
 from harness.model.environment import agents_share
+from harness.model.errors import DiskFull
 from harness.model.home import Home
 from harness.model.journal import Entry
 from harness.model.work import Lease
@@ -62,7 +64,8 @@ class Parts:
     loaded: Loaded
     state: LoopState
     clock: SystemClock
-    books: StoreThread
+    thread: StoreThread
+    books: PatientBooks
     agents: Mapping[str, Agent]
     prompts: TemplatePrompts
     planner: ConfigPlanner
@@ -108,7 +111,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     home = Home(loaded.home)
     clock = SystemClock()
     state = LoopState(Bell(), run or secrets.token_hex(4), f"loop-{os.getpid()}-{secrets.token_hex(3)}", loaded.actor)
-    books = StoreThread(open_store(home), lambda entries: tell(journalist, entries))
+    thread = StoreThread(open_store(home), lambda entries: tell(journalist, entries))
+    books = PatientBooks(thread, clock, state, lambda full: _full(journalist, full))
     extra = loaded.environment()
     agents = make_agents(loaded, home, agents_share(environ, extra), state.run)
     planner = ConfigPlanner(loaded, agents)
@@ -150,9 +154,9 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         Pulse(clock, (records.touch_current, Reaper().reap)),
     )
     return Parts(
-        home, loaded, state, clock, books, agents, prompts, planner, composer, integrator, reconciler, workspaces,
-        watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free), guards,
-        readers,
+        home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,
+        workspaces, watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
+        guards, readers,
     )  # fmt: skip
 
 
@@ -160,6 +164,10 @@ def tell(journalist: Journalist, entries: Sequence[Entry]) -> None:
     """Hand what the store wrote to telemetry, in order."""
     for entry in entries:
         journalist.entry(entry)
+
+
+def _full(journalist: Journalist, full: DiskFull) -> None:
+    journalist.line("ERROR", "component.failed", component="store", reason=full.message, mend=full.hint)
 
 
 def _free(home: Home) -> tuple[int, int]:

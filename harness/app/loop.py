@@ -95,7 +95,7 @@ async def _run(
         reload = Reload(parts.readers, again, journalist, environ, parts.state.run, parts.prompts)
         return await _started(parts, course, journalist, reload)
     finally:
-        await parts.books.close()
+        await parts.thread.close()
 
 
 async def _warm(parts: Parts, course: Course) -> None:
@@ -123,6 +123,7 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             await beware(parts)
             await parts.guards.purse.begin()
             await parts.books(lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now()))
+            parts.books.patient = True
             await parts.reconciler.tick()
             # what became of an earlier loop's work is no outcome of this one's (contract 4)
             state.outcomes.clear()

@@ -101,6 +101,6 @@ def merge_apply(home: Home, item: str, environ: Mapping[str, str]) -> Applied:
         try:
             return await parts.integrator.apply(item)
         finally:
-            await parts.books.close()
+            await parts.thread.close()
 
     return asyncio.run(apply())

@@ -138,4 +138,4 @@ async def engine(
         )
         yield Engine(folder, parts, heard)
     finally:
-        await parts.books.close()
+        await parts.thread.close()
