@@ -22,6 +22,7 @@ from harness.interrupt_file import NAME
 from harness.model.outcome import ENDINGS, Cause
 from harness.model.session import FINAL
 from harness.model.work import PRIORITIES, TRANSITIONS, WorkState
+from harness.testing.standins import KINDS
 
 BREAKER_GRACE_MS = 5000
 URGENT = PRIORITIES["high"]
@@ -215,6 +216,8 @@ class Auditor:
             self._broken(
                 entry, f"a lease {data['fence']} of {entry['actor']} settles that of {item.owner}, {item.fence}"
             )
+        if data["outcome"] == "verified" and not KINDS.get(item.kind, KINDS["default"]).gates:
+            self._broken(entry, f"verified, but no gate judges the kind {item.kind}")
         if item.settled >= data["fence"]:
             self._broken(entry, f"fence {data['fence']} is settled a second time")
         item.settled = max(item.settled, data["fence"])
