@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL_FILES = loop $(filter-out %.sh,$(wildcard scripts/*))
 
-.PHONY: simulate check venv lint types contracts shell fast test bench lock
+.PHONY: check venv lint types contracts shell fast test bench simulate lock
 
 check: lint types contracts shell fast
 

@@ -232,8 +232,8 @@ class _Campaign:
         if self._main is not None and self._main.done():
             await self._bury(machine, self._main)
         self._compare()
-        if not self._auditor.violations and (leased := self._auditor.states()["leased"]) and machine.process.alive:
-            self._world.broken(f"{leased} items are leased after the loop has ended")
+        if machine.process.alive and (left := self._auditor.phases(machine.state.owner)):
+            self._world.broken(f"{machine.process.name} has ended, but holds {len(left)} leases")
 
     async def _clear(self) -> None:
         """Nothing runs on when a violation ends the story."""
