@@ -58,6 +58,7 @@ class Attempt:
         except (LeaseLost, StoreError) as exc:
             if not isinstance(exc, DiskFull):
                 raise
+            self._told.work = self._told.proving or self._told.work
             outcome = Failed("disk_full", exc.message)
         except HarnessError as exc:
             outcome = Failed(_ending_of(exc), f"{exc.message}\n{exc.cause}".strip())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.engine.evidence import Evidence, EvidenceTools, Words, words
 from harness.engine.settler import Settler
-from harness.model.errors import HarnessError, LeaseLost, Refused, StoreError
+from harness.model.errors import DiskFull, HarnessError, LeaseLost, Refused, StoreError
 from harness.model.journal import Entry
 from harness.model.session import FINAL, SessionRow, SessionStatus
 from harness.ports import Orphan
@@ -55,7 +55,7 @@ class Reconciler:
         try:
             await self._settle(orphan)
         except HarnessError as exc:
-            if isinstance(exc, StoreError):
+            if isinstance(exc, StoreError) and not isinstance(exc, DiskFull):
                 raise
             await self._note("item.unsettled", orphan, orphan.session, reason=exc.message)
             return False

@@ -11,8 +11,8 @@ from typing import Any
 from harness.engine.interrupts import Interrupts
 from harness.engine.seams import Witness
 from harness.engine.state import LoopState
-from harness.model.errors import DiskFull
-from harness.model.journal import AttemptRow
+from harness.model.errors import DiskFull, HarnessError
+from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import (
     KILLS,
     Asked,
@@ -60,14 +60,23 @@ class Settler:
         await self._written(lease, settlement)
         self.state.outcomes[outcome_word(outcome)] += 1
         if row is not None:
-            self.records.metrics(row.id, row.metrics)
-            self.records.state(row)
+            await self._tell(row)
         await self._pause(lease, outcome, disposition)
         for witness in self.witnesses:
             await witness.settled(lease, outcome, row)
         await self.interrupts.after(lease.item, outcome, disposition)
         self.state.bell.ring()
         return disposition
+
+    async def _tell(self, row: SessionRow) -> None:
+        """The session's files. It is settled: what cannot be written now is said, and costs a copy, never the loop."""
+        try:
+            self.records.metrics(row.id, row.metrics)
+            self.records.state(row)
+        except HarnessError as exc:
+            data = {"reason": exc.message}
+            entry = Entry(self.clock.now(), "session.unwritten", self.state.actor, row.item, row.id, data)
+            await self.books(lambda s: s.note(entry))
 
     async def _history(self, lease: Lease, outcome: Outcome) -> Sequence[AttemptRow]:
         """Earlier attempts, where it matters what they ended in; rows and no counter, so nothing resets it."""

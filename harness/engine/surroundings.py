@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from harness.engine.state import LoopState
@@ -77,8 +78,19 @@ class DiskWatch:
             await self.books(lambda s: s.open_pause("loop", "condition", reason, "disk", now))
             self.state.bell.ring()
         elif free >= 2 * least and paused:
-            await self.books(lambda s: s.close_pause("loop", "disk", f"{free >> 20} MiB free again", now))
+            await self._over(f"{free >> 20} MiB free again")
             self.state.bell.ring()
+
+    async def _over(self, why: str) -> None:
+        """End our own pause, and those of sessions that met the full disk: their time to try again came early."""
+        now = self.clock.now()
+        for pause in self.state.pauses:
+            if pause.scope == "loop" and pause.reason.startswith("disk_full"):
+                await _close(self.books, pause.source, why, now)
+
+
+async def _close(books: Books, source: str, why: str, now: datetime) -> None:
+    await books(lambda s: s.close_pause("loop", source, why, now))
 
 
 @dataclass(slots=True)

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from harness.model.errors import GitError, ToolMissing
+from harness.model.errors import DiskFull, GitError, HarnessError, ToolMissing
 
 TIMEOUT_SECONDS = 120.0
 CAPTURE_BYTES = 64 << 20
 ERROR_BYTES = 64 << 10
 ERROR_LINES = 6
+NO_SPACE = "No space left on device"
 RETRY_DELAYS_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 SWITCHES: Mapping[str, str] = {
@@ -187,10 +188,14 @@ def readable(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def failure(arguments: Sequence[str], result: Result) -> GitError:
+def failure(arguments: Sequence[str], result: Result) -> HarnessError:
+    """The error of a command that ended badly. A disk without room is no fault of git's: DiskFull."""
     lines = [line for line in result.err.splitlines() if line.strip()][-ERROR_LINES:]
     last = lines[-1].strip() if lines else "no message"
-    return GitError(f"{_shown(arguments)} ended with {result.code}: {last}", cause="\n".join(lines))
+    message, cause = f"{_shown(arguments)} ended with {result.code}: {last}", "\n".join(lines)
+    if NO_SPACE in result.err:
+        return DiskFull(message, hint="make space on that volume; the loop goes on by itself", cause=cause)
+    return GitError(message, cause=cause)
 
 
 async def version() -> tuple[int, int]:

@@ -84,6 +84,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "session.saved": _info("Uncommitted work saved", 1),
         "workspace.pruned": _info("A workspace that nobody needs was saved and removed"),
         "workspace.left": _warn("A folder of the attempt could not be removed"),
+        "session.unwritten": _warn("The files of a session could not be written"),
         "session.unsaved": _error("Uncommitted work could not be saved"),
         "session.unsealed": _error("Claimed work could not be sealed"),
         "session.ended_by_operator": _warn("Session is ended by an operator"),
