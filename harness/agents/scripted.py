@@ -123,7 +123,10 @@ class ScriptedAgent:
         try:
             yield session
         finally:
-            await session.stop(StopReason.FINISHED)
+            try:
+                await session.stop(StopReason.FINISHED)
+            finally:
+                stage.frames.close()
 
     def warm(self) -> None:
         """Nothing to import."""
