@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL_FILES = loop $(filter-out %.sh,$(wildcard scripts/*))
 
-.PHONY: check venv lint types contracts shell fast test bench simulate lock
+.PHONY: check venv lint types contracts shell fast test bench simulate chaos lock
 
 check: lint types contracts shell fast
 
@@ -40,6 +40,10 @@ JOBS = 2
 
 simulate: venv
 	$(PYTHON) -m harness.testing.simulate --seed $(SEED) --sessions $(SESSIONS) --jobs $(JOBS)
+
+# Faults on purpose against real loops, under five minutes; docs/howto/chaos.md says what is done and held.
+chaos: venv
+	$(PYTHON) -m chaos
 
 lock:
 	scripts/lock
