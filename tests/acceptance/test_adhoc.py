@@ -84,7 +84,7 @@ def test_an_agent_that_finds_nothing_to_do_is_told_as_such(tmp_path: Path) -> No
         repo = repository(tmp_path / "app")
         ran = user.loop("run", "--once", "Do nothing", cwd=repo)
         assert ran.code == 1
-        assert "unreported" in ran.out
+        assert "no_change" in ran.out
         assert "why:" in ran.out
 
 

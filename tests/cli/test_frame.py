@@ -190,7 +190,7 @@ def test_a_caller_of_another_home_is_not_disturbed(tmp_path):
 
 @pytest.mark.process
 def test_a_loop_whose_time_is_up_winds_up_and_exits_124(loop):
-    done = loop.process("run", "--timeout", "1", "--json")
+    done = loop.process("run", "--timeout", "4", "--json")
     assert (done.returncode, json.loads(done.stdout.splitlines()[-1])["error"]["kind"]) == (124, "timeout")
     assert "reason=TERM" in loop.home.iteration_log.read_text()
     assert loop("status").code == 3
