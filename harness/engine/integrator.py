@@ -234,13 +234,19 @@ class Integrator:
         return merged, tip
 
     async def _close(self, item: WorkItem, reason: str, outcome: str) -> None:
-        now = self._tools.clock.now()
         await self._release(item.id, reason)
-        if item.state is WorkState.WAITING:
-            await self._tools.books(lambda s: s.settle_held(item.id, WorkState.DONE, reason, outcome, now))
-        else:
+        if item.state is not WorkState.WAITING or not await self._settled(item, reason, outcome):
             await self._note("integration.taken", item.id, reason=reason)
         self._tools.state.bell.ring()
+
+    async def _settled(self, item: WorkItem, reason: str, outcome: str) -> bool:
+        """False where the minute's try and `merge apply` met, and the other one has settled it."""
+        now = self._tools.clock.now()
+        try:
+            await self._tools.books(lambda s: s.settle_held(item.id, WorkState.DONE, reason, outcome, now))
+        except Refused:
+            return False
+        return True
 
     async def _is_in(self, plan: Plan, commit: str) -> bool:
         return await self._tools.merger.contains(plan.repo, plan.branch, commit)

@@ -228,9 +228,11 @@ class Items(Journal):
             return self._item(item)
 
     def settle_held(self, item: str, state: WorkState, reason: str, outcome: str, now: datetime) -> WorkItem:
-        """The end of an item that waited for its integration. Raises NotFound, IllegalMove, Refused if leased."""
+        """The end of an item that waited for its integration. Raises NotFound, IllegalMove, Refused (leased, ended)."""
         with self.together():
             found = replace(self._unleased(item), outcome=outcome)
+            if found.state is state:
+                raise Refused(f"{item} is {state} already: somebody else settled it", hint=f"./loop why {item}")
             self._move(found, state, reason, "loop", now, kind="item.settled")
             self._release_dependants(item, "loop", now)
             return self._item(item)
