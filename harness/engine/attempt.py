@@ -122,6 +122,8 @@ class Attempt:
         self._proving(goes_on)
         row = await self._tools.session.books(lambda s: s.session(goes_on.session or ""))
         self._told.session = row if row is not None and row.status in FINAL else None
+        if goes_on.base:
+            self._told.workspace = await self._tools.session.workspaces.reopen(plan.repo, self._item.id, goes_on.base)
         return await self._tools.integrator.resume(self._lease, plan, goes_on)
 
     async def _goes_on(self) -> Continuation | None:

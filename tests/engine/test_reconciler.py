@@ -102,6 +102,7 @@ async def test_work_that_was_claimed_is_proved_without_another_session(loop: Eng
     assert await loop.outcomes("one") == ["verified"]
     assert loop.git("show", "main:one.txt") == "one"
     assert len(await loop.sessions("one")) == 1
+    assert not workspace.path.exists()
 
 
 async def test_work_that_a_dead_loop_had_integrated_but_not_settled_is_not_integrated_again(loop: Engine) -> None:
