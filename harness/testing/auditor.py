@@ -25,6 +25,7 @@ from harness.model.work import PRIORITIES, TRANSITIONS, WorkState
 from harness.testing.standins import KINDS
 
 BREAKER_GRACE_MS = 5000
+MOST_FAILURES = 500
 URGENT = PRIORITIES["high"]
 WELL = ("verified", "claimed")
 _FINAL = frozenset(status.value for status in FINAL)
@@ -53,10 +54,13 @@ class _Pause:
 
 @dataclass(slots=True)
 class Breaker:
-    """The consecutive failures as the rules of architecture 7 count them, from settled attempts alone."""
+    """The consecutive failures as the rules of architecture 7 count them, from settled attempts alone.
+
+    By the wall clock, as the store does: one that is set back puts what happened since among what was before.
+    """
 
     limit: int
-    counted: deque[tuple[int, str]] = field(default_factory=deque)
+    counted: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MOST_FAILURES))
     cleared_ms: int = -1
     due_ms: int | None = None
 
@@ -70,10 +74,8 @@ class Breaker:
         self.due_ms = None
 
     def is_due(self) -> bool:
-        while self.counted and self.counted[0][0] <= self.cleared_ms:
-            self.counted.popleft()
-        last = list(self.counted)[-self.limit :]
-        return len(last) >= self.limit and len({item for _, item in last}) >= 2
+        late = sorted(failure for failure in self.counted if failure[0] > self.cleared_ms)[-self.limit :]
+        return len(late) >= self.limit and len({item for _, item in late}) >= 2
 
 
 class Auditor:
