@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import time
 from collections.abc import Callable, Mapping
 
 from chaos.disk import full_disk
@@ -30,12 +31,13 @@ def main() -> int:
         "disk": full_disk,
         "stops": lambda: stops(given.stops),
     }
-    bad = 0
+    bad, began = 0, time.monotonic()
     for name, part in parts.items():
         if getattr(given, name):
             report = part()
             bad += len(report.violations)
             print(*report.lines(), sep="\n", flush=True)
+    print(f"all parts: {bad} violations in {time.monotonic() - began:.0f} s")
     return 1 if bad else 0
 
 

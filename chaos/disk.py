@@ -20,7 +20,7 @@ from harness.proc.resources import disk
 from tests.kit.loop import LoopProcess, until
 
 SIZE_MIB = 240
-ITEMS = 48
+ITEMS = 32
 CHUNK = 1 << 20
 FULL_SECONDS = 8.0
 PATIENCE_SECONDS = 60.0
