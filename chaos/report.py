@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-
 BUSY = 1.75
 """Load per core above which times are not judged; a chaos run alone makes about one."""
 
