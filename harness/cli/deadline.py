@@ -19,12 +19,14 @@ def deadline(seconds: float | None) -> Iterator[None]:
         return
     late = Expired(f"not done within --timeout {seconds:g} s", hint="give it more time, or leave --timeout out")
     passed = False
+    inherited = signal.getsignal(signal.SIGTERM)
 
     def ring(_signum: int, _frame: FrameType | None) -> None:
         nonlocal passed
         passed = True
         # An exception out of nowhere would be some task's of an event loop; a TERM is meant for all of it.
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # Only a handler that what is inside has set itself is known to wind up.
+        if signal.getsignal(signal.SIGTERM) is inherited:
             raise late
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -189,6 +190,17 @@ def test_a_caller_of_another_home_is_not_disturbed(tmp_path):
 
 
 @pytest.mark.process
+def test_a_handler_that_was_there_before_keeps_no_command_from_its_timeout(loop):
+    path = loop.home.queue_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        assert loop("--timeout", "0.5", "queue", "show").code == 124
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_a_loop_whose_time_is_up_winds_up_and_exits_124(loop):
     done = loop.process("run", "--timeout", "4", "--json")
     assert (done.returncode, json.loads(done.stdout.splitlines()[-1])["error"]["kind"]) == (124, "timeout")
