@@ -120,7 +120,8 @@ def test_record_is_read_whatever_later_versions_add(tmp_path):
 
 
 def test_marked_leftovers_are_ended_and_others_spared(tmp_path):
-    code = ["sh", "-c", "sleep 60 & setsid nohup sleep 60 & echo; wait"]
+    # the shell does not end by itself when its children are killed before it
+    code = ["sh", "-c", "sleep 60 & setsid nohup sleep 60 & echo; while :; do wait; sleep 60; done"]
     ours, other = (
         subprocess.Popen(code, env={"PATH": os.environ["PATH"], "HARNESS_SESSION": session}, stdout=subprocess.PIPE)
         for session in ("ses_ours", "ses_ours_not")
