@@ -116,6 +116,8 @@ async def test_an_interrupted_item_that_is_removed_is_not_waited_for(loop: Engin
     await loop.parts.books(lambda s: s.move("one", WorkState.CANCELLED, "no more", actor="ada", now=loop.now))
     loop.parts.home.interrupt_file.unlink()
     await running
+    assert (await loop.item("one")).state == WorkState.CANCELLED
+    assert len(await loop.sessions("one")) == 1
 
 
 async def test_until_lets_what_runs_finish_and_begins_nothing_more(loop: Engine) -> None:
