@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from harness.app.environments import Environments
 from harness.config.load import Loaded
 from harness.engine.plan import Judgement, Proof
-from harness.gates.judge import judge_all
+from harness.gates.judge import BenchOf, judge_all
 from harness.model.errors import ConfigError
 from harness.model.home import Home
 from harness.ports import Gate, GateCase, Merger
@@ -41,17 +41,24 @@ class GateProver:
                 judged = await judge_all(
                     gates,
                     lambda gate: self._case(proof, folder, proof.commit, room, gate.name),
-                    None if proof.document else lambda gate: self._on_base(proof, gate, room),
+                    None if proof.document else lambda gate: self._elsewhere(proof, proof.base, gate, room, "base"),
+                    alone=self._alone(proof, room),
                     base_is_red=self.loaded.config.kind(proof.item.kind).template == RED_BY_NATURE,
                 )
         finally:
             self.environments.tidy(room)
         return Judgement(judged.verdicts, judged.ending, judged.evidence)
 
+    def _alone(self, proof: Proof, room: str) -> BenchOf | None:
+        seal = proof.seal
+        if seal is None or seal == proof.commit:
+            return None
+        return lambda gate: self._elsewhere(proof, seal, gate, room, "alone")
+
     @asynccontextmanager
-    async def _on_base(self, proof: Proof, gate: Gate, room: str) -> AsyncIterator[GateCase]:
-        async with self.merger.bench(proof.plan.repo, proof.base) as folder:
-            yield self._case(proof, folder, proof.base, room, f"{gate.name}.base")
+    async def _elsewhere(self, proof: Proof, commit: str, gate: Gate, room: str, where: str) -> AsyncIterator[GateCase]:
+        async with self.merger.bench(proof.plan.repo, commit) as folder:
+            yield self._case(proof, folder, commit, room, f"{gate.name}.{where}")
 
     def _case(self, proof: Proof, folder: Path, commit: str, room: str, name: str) -> GateCase:
         """`room` is the temporary folder of one proof, `name` the gate's part of it and of the logs."""

@@ -3,7 +3,8 @@
     sealed ──► merged onto the tip ──► gates on the merged tree ──► kept as …/verified
                      │ conflict              │ red                        │
                      ▼                       ▼                            ▼ intent row, then advance
-                  conflict               gate_failed         applied │ held (files in the way) │ moved: begin again
+                  conflict    gate_failed, or conflict:      applied │ held (files in the way) │ moved: begin again
+                               green on the work alone
 
 The intent row is written before the branch moves, so a crash in between is told apart afterwards by asking the branch.
 """
@@ -15,7 +16,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.engine.plan import Judgement, Plan, Planner, Proof, Prover
+from harness.engine.plan import Plan, Planner, Proof, Prover
 from harness.engine.shield import to_the_end
 from harness.engine.state import LoopState
 from harness.model.errors import Conflict, HarnessError, NotFastForward, NotFound, Refused
@@ -152,10 +153,10 @@ class Integrator:
         merged = await self._merged(plan, seal, tip)
         if isinstance(merged, Failed):
             return merged
-        judgement = await self._tools.prover.prove(Proof(plan, lease.item, merged, tip, folder))
+        judgement = await self._tools.prover.prove(Proof(plan, lease.item, merged, tip, folder, seal=seal.commit))
         await self._phase(lease, Phase.INTEGRATING, verdicts=list(judgement.verdicts))
         if judgement.ending is not None:
-            return _red(judgement, alone=merged == seal.commit)
+            return Failed(judgement.ending, judgement.evidence)
         await self._tools.merger.keep(plan.repo, lease.item.id, "verified", merged)
         if plan.integrate == "never":
             return Verified(merged, judgement.verdicts)
@@ -263,13 +264,6 @@ class Integrator:
     async def _note(self, kind: str, item: str, **data: object) -> None:
         entry = Entry(self._tools.clock.now(), kind, self._tools.state.actor, item, None, data)
         await self._tools.books(lambda s: s.note(entry))
-
-
-def _red(judgement: Judgement, *, alone: bool) -> Failed:
-    """Red only together with what was integrated meanwhile is a conflict, not the agent's failure."""
-    if judgement.ending == "gate_failed" and not alone:
-        return Failed("conflict", f"the gates are red on the merged tree\n{judgement.evidence}")
-    return Failed(judgement.ending or "gate_failed", judgement.evidence)
 
 
 def _held(row: Integration, item: str) -> str:

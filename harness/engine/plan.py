@@ -105,7 +105,10 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is to be proved: `commit` in a bench, or the `document` on the base. `folder` takes the gates' logs."""
+    """What is to be proved: `commit` in a bench, or the `document` on the base. `folder` takes the gates' logs.
+
+    `seal` is the item's own work, where `commit` may have that of others merged with it; None = do not tell them apart.
+    """
 
     plan: Plan
     item: WorkItem
@@ -113,6 +116,7 @@ class Proof:
     base: str
     folder: Path
     document: Path | None = None
+    seal: str | None = None
 
 
 class Prover(Protocol):

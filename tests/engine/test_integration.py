@@ -150,6 +150,16 @@ async def test_work_that_is_red_only_together_with_what_came_meanwhile_is_a_conf
         assert not (loop.repository / "one.txt").exists()
 
 
+@pytest.mark.parametrize("kind", ["default", "bug-fix"])
+async def test_work_that_is_red_by_itself_is_counted_however_busy_the_branch_is(tmp_path: Path, kind: str) -> None:
+    async with engine(tmp_path, gate="test ! -f one.txt") as loop:
+        await loop.add("one", elsewhere(loop, "touch theirs.txt"), *work("one"), kind=kind)
+        await loop.run(once=True)
+        (attempt,) = await loop.parts.books(lambda s: s.attempts("one"))
+        assert (attempt.ending, attempt.counted) == ("gate_failed", True)
+        assert loop.git("log", "-1", "--format=%s", "main") == "theirs"
+
+
 async def test_a_conflict_is_taken_up_on_the_new_tip_and_parked_at_the_third_in_a_row(tmp_path: Path) -> None:
     async with engine(tmp_path) as loop:
         theirs = elsewhere(loop, "date +%N > README.md")

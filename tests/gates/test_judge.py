@@ -31,7 +31,8 @@ class Scripted:
 
 
 class Benches:
-    def __init__(self):
+    def __init__(self, commit="base"):
+        self.commit = commit
         self.open = 0
         self.opened = 0
 
@@ -39,7 +40,7 @@ class Benches:
     async def __call__(self, gate):
         self.open, self.opened = self.open + 1, self.opened + 1
         try:
-            yield case("base", gate)
+            yield case(self.commit, gate)
         finally:
             self.open -= 1
 
@@ -115,6 +116,33 @@ async def test_what_is_the_agents_outweighs_what_is_not():
 async def test_a_broken_gate_outweighs_a_red_base():
     gates = [Scripted("red", head="failed", base="failed"), Scripted("gone", head="broken", base="broken")]
     assert (await judge_all(gates, head, Benches())).ending == "gate_broken"
+
+
+@pytest.mark.parametrize(
+    ("on_head", "on_base", "alone", "ending"),
+    [
+        ("failed", "passed", "passed", "conflict"),
+        ("failed", "passed", "failed", "gate_failed"),
+        ("failed", "passed", "broken", "conflict"),
+        ("broken", "passed", "broken", "gate_failed"),
+        ("broken", "passed", "passed", "conflict"),
+        ("failed", "failed", None, "base_red"),
+        ("broken", "broken", None, "gate_broken"),
+    ],
+)
+async def test_red_on_the_merged_tree_is_the_agents_only_if_its_work_alone_is_red(on_head, on_base, alone, ending):
+    gate, apart = Scripted("tests", head=on_head, base=on_base, seal=alone), Benches("seal")
+    judged = await judge_all([gate], head, Benches(), alone=apart)
+    assert (judged.ending, apart.opened, apart.open) == (ending, int(alone is not None), 0)
+    assert gate.asked == ["head", "base", *(["seal"] if alone else [])]
+    assert ("green on the work alone" in judged.evidence) is (ending == "conflict")
+
+
+async def test_one_gate_that_is_red_alone_outweighs_one_that_is_red_only_together():
+    gates = [Scripted("both", head="failed", base="passed", seal="passed")]
+    gates.append(Scripted("own", head="failed", base="passed", seal="failed"))
+    judged = await judge_all(gates, head, Benches(), alone=Benches("seal"))
+    assert (judged.ending, "own is failed" in judged.evidence) == ("gate_failed", True)
 
 
 @pytest.mark.parametrize(("word", "ending"), [("failed", "gate_failed"), ("broken", "gate_broken"), ("passed", None)])
