@@ -10,7 +10,7 @@ Exit code: the agent's; 128 + signal; 75 lock held; 78 bad spec or isolation not
 Without prctl (macOS, untested) containment is best effort, and the record says so.
 """
 
-# ruff: noqa: PTH105, PTH108, PTH123 - importing pathlib would be a third of the start-up
+# ruff: noqa: PTH105, PTH108 - importing pathlib would be a third of the start-up
 from __future__ import annotations
 
 import contextlib
@@ -21,13 +21,14 @@ import os
 import resource
 import select
 import signal
-import stat
 import sys
 import time
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100 - `-I -S` knows no packages but Python's own
 
+from harness.proc.init_spec import CannotStart, Spec
+from harness.proc.outer import Outer
 from harness.proc.output import FrameLog, Onward, Redactor, TextLog
 from harness.proc.procfs import (
     ENDED,
@@ -43,52 +44,16 @@ from harness.proc.procfs import (
 
 TYPE_CHECKING = False  # importing typing costs as much as everything else here together
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Any, NoReturn
 
 CHUNK = 1 << 16
 ONWARD_ROOM = 1 << 20
 LOG_BYTES, ERR_BYTES = 1 << 26, 1 << 20
-HANGUP_SECONDS = 8.0
 SWEEP_SECONDS = 10.0
+ISOLATION_FAILED = 78 << 8  # as waitpid would tell it
 READER_SECONDS, READER_SECONDS_STOPPING = 5.0, 1.0  # for a reader of ours that takes nothing, after the end
 HANGUP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
-
-
-class CannotStart(Exception):
-    """Nothing was started; `status` is the exit code."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Spec:
-    """What HARNESS_AGENT_SPEC names, checked as far as a wrong one would do harm."""
-
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        self.argv0: str = raw["argv0"]
-        self.session: str = raw["session"]
-        self.log, self.err, self.lock, self.record = (str(raw[key]) for key in ("log", "err", "lock", "record"))
-        self.isolation: Mapping[str, Any] = raw.get("isolation") or {}
-        self.limits: Mapping[str, int | None] = raw.get("limits") or {}
-        self.grace = float(raw.get("grace_seconds", 3.0))
-        self.hangup = float(raw.get("hangup_seconds", HANGUP_SECONDS)) if raw.get("end_on_hangup") else None
-        self.frames = raw.get("format", "frames") == "frames"
-        self.parent: int | None = raw.get("parent")
-
-    @classmethod
-    def load(cls) -> Spec:
-        path = os.environ.pop("HARNESS_AGENT_SPEC", "")
-        if not path:
-            raise CannotStart(78, "HARNESS_AGENT_SPEC is not set: agent-init is started by the loop, not by hand")
-        try:
-            with open(path, encoding="utf-8") as file:
-                if os.fstat(file.fileno()).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                    raise CannotStart(78, f"{path} can be written by others: it must have mode 0600")
-                return cls(json.load(file))
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise CannotStart(78, f"cannot use {path}: {type(exc).__name__}: {exc}") from exc
 
 
 class AgentInit:
@@ -161,12 +126,15 @@ class AgentInit:
         raise CannotStart(75, f"lock {self.spec.lock} is held by {holder or 'another process'}")
 
     def _isolate(self) -> None:
-        level = self.spec.isolation.get("level", "none")
-        if level == "none":
-            return
-        if self.spec.isolation.get("required"):
-            raise CannotStart(78, f"isolation {level} is required, but this version has only level none")
-        self._note(f"isolation {level} is not available: running without")
+        """The loop has found out what can be reached; here it is only held to what is required."""
+        isolation = self.spec.isolation
+        level, reached = isolation.get("level", "none"), isolation.get("reached", "none")
+        self.outer = Outer(list(isolation.get("argv") or ()))
+        self.facts["reached_isolation"] = reached
+        if reached != level and isolation.get("required"):
+            raise CannotStart(78, f"isolation {level} is required, but only {reached} can be reached")
+        if reached != level:
+            self._note(f"isolation {level} is not available: {reached} is reached")
 
     def _open(self) -> None:
         spec, limits = self.spec, self.spec.limits
@@ -190,9 +158,11 @@ class AgentInit:
         self.out, out = os.pipe2(os.O_CLOEXEC)
         self.errors, errors = os.pipe2(os.O_CLOEXEC) if self.spec.err != self.spec.log else (-1, out)
         trouble, report = os.pipe2(os.O_CLOEXEC)
+        command = self._command()
         self.agent = os.fork()
         if not self.agent:
-            self._become_agent(out, errors, report)
+            self._become_agent(command, out, errors, report)
+        self.outer.started()
         for end in {out, errors, report}:
             os.close(end)
         for end in {self.out, self.errors} - {-1}:
@@ -204,7 +174,13 @@ class AgentInit:
             status, _, message = failure.partition(" ")
             raise CannotStart(int(status), message)
 
-    def _become_agent(self, out: int, errors: int, report: int) -> NoReturn:
+    def _command(self) -> list[str]:
+        try:
+            return self.outer.command(self.spec.argv0, self.arguments)
+        except FileNotFoundError as exc:
+            raise CannotStart(127, f"cannot start {self.spec.argv0}: {exc.strerror}") from exc
+
+    def _become_agent(self, command: list[str], out: int, errors: int, report: int) -> NoReturn:
         """In the child. The report pipe closes by itself when exec succeeds."""
         try:
             os.setsid()
@@ -216,11 +192,12 @@ class AgentInit:
             os.dup2(out, 1)
             os.dup2(errors, 2)
             os.set_inheritable(self.lock, True)
+            self.outer.inherit()
             os.environ["HARNESS_SESSION"] = self.spec.session
-            os.execvp(self.spec.argv0, [self.spec.argv0, *self.arguments])  # noqa: S606 - this is the point
+            os.execvp(command[0], command)  # noqa: S606 - this is the point
         except OSError as exc:
             status = 127 if exc.errno in (errno.ENOENT, errno.ENOTDIR) else 126
-            os.write(report, f"{status} cannot start {self.spec.argv0}: {exc.strerror}".encode())
+            os.write(report, f"{status} cannot start {command[0]}: {exc.strerror}".encode())
         finally:
             os._exit(127)
 
@@ -309,9 +286,9 @@ class AgentInit:
             self.stop_at = time.monotonic()
 
     def _signal(self, signum: int) -> None:
-        """The pid is the agent's for certain: nobody but us can reap it."""
+        """The pid is our child's for certain: nobody but us can reap it."""
         if self.status is None:
-            os.kill(self.agent, signum)
+            self.outer.signal(self.agent, signum)
 
     def _overdue(self) -> bool:
         now = time.monotonic()
@@ -335,6 +312,13 @@ class AgentInit:
                 return False
             if pid == self.agent:
                 self.status = status
+                self._judge_isolation(status)
+
+    def _judge_isolation(self, status: int) -> None:
+        """An isolation that fails while it is set up ends the session as one that is missing, never without it."""
+        if self.outer.refused(status):
+            self._note("the isolation could not be set up, nothing was started; what bubblewrap said is in the log")
+            self.status = ISOLATION_FAILED
 
     def _sweep(self) -> str:
         """SIGKILL until waitpid says ECHILD. Groups are killed at once, which no fork can slip through."""
@@ -353,7 +337,8 @@ class AgentInit:
             fields = stat_fields(pid)
             if not fields or fields[0] in ENDED:
                 continue
-            self.killed.add(pid)
+            if not self.outer.keeps(pid):
+                self.killed.add(pid)
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
                 # Groups of descendants hold descendants only: the agent began a session of its own.

@@ -54,7 +54,8 @@ class AgentInitSpec:
     """One start of agent-init (architecture 2). `err` equal to `log` merges both outputs.
 
     `parent` is the process that will start it: PDEATHSIG is silent about a parent that has already gone. None = do not
-    check, for a start through a program in between.
+    check, for a start through a program in between. `isolation`: `level` and `required` as configured, the level
+    `reached`, and the `argv` to start the agent through (`isolation.prefix`).
     """
 
     argv0: str
@@ -67,7 +68,7 @@ class AgentInitSpec:
     end_on_hangup: bool = True
     grace_seconds: float = 3.0
     hangup_seconds: float = 8.0
-    isolation: Mapping[str, Any] = field(default_factory=lambda: {"level": "none", "required": False})
+    isolation: Mapping[str, Any] = field(default_factory=dict)
     limits: InitLimits = InitLimits()
     parent: int | None = field(default_factory=os.getpid)
 

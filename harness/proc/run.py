@@ -60,19 +60,21 @@ async def run_contained(
     stdin: int = DEVNULL,
     grace_seconds: float = 3.0,
     limits: InitLimits | None = None,
+    isolation: Mapping[str, object] | None = None,
 ) -> Exit:
     """Run `argv` and return when it and everything it started have ended; both outputs go to `log`.
 
     After `timeout_seconds`, or when the task is cancelled: TERM, `grace_seconds`, KILL. `folder` gets spec, record and
     lock, named after the log. `env` is the whole environment. `session` marks the processes and must be this run's own:
     whoever carries it may be killed. Raises Busy if the same command still runs there, and HarnessError if there is no
-    `cwd` or agent-init itself fails. Call it from the main thread.
+    `cwd` or agent-init itself fails. `isolation` as in AgentInitSpec, default none. Call it from the main thread.
     """
     files = {part: folder / f"{log.stem}.{part}" for part in ("spec", "record", "lock")}
     files["record"].unlink(missing_ok=True)
     spec = AgentInitSpec(
         argv[0], log, log, files["lock"], files["record"], session,
         format="text", end_on_hangup=False, grace_seconds=grace_seconds, limits=limits or InitLimits(),
+        isolation=isolation or {},
     )  # fmt: skip
     write_spec(files["spec"], spec)
     began = time.monotonic()

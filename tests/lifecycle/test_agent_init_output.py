@@ -250,7 +250,7 @@ def test_isolation_that_is_only_wished_is_recorded_as_not_reached(den):
     den.prepare(isolation={"level": "outer", "required": False})
     assert den.python("pass")[0] == 0
     assert den.record().reached_isolation == "none"
-    assert den.record().reason == "isolation outer is not available: running without"
+    assert den.record().reason == "isolation outer is not available: none is reached"
 
 
 def test_spec_that_others_could_write_is_refused(den):
