@@ -26,8 +26,9 @@ from harness.engine.bell import Bell, Sentry
 from harness.engine.dossier import Dossiers
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
-from harness.engine.integrator import Integrator, IntegratorTools
+from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
+from harness.engine.mover import IntegratorTools
 from harness.engine.patience import PatientBooks
 from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
@@ -117,7 +118,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     agents = make_agents(loaded, home, agents_share(environ, extra), state.run)
     planner = ConfigPlanner(loaded, agents)
     workspaces = GitWorkspaces(home.worktrees, under=home.state, benches=home.benches)
-    merger = GitMerger(home.benches, under=home.state)
+    merger = GitMerger(home.benches, under=home.state, caller=environ)
     environments = Environments(home, state.run, environ, extra)
     meter = LogMeter(home)
     records = SessionFiles(home.root)

@@ -15,7 +15,7 @@ from harness.app.build import build
 from harness.app.demo import Demo, run_demo
 from harness.app.loop import Ended, run_loop
 from harness.config.load import Loaded, load
-from harness.engine.integrator import Applied
+from harness.engine.applying import Applied
 from harness.engine.worker import Course
 from harness.model.errors import Usage
 from harness.model.home import Home

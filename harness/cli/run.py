@@ -159,4 +159,5 @@ def merge_apply(call: Invocation, item: str) -> Answer:
     from harness.app import start as app  # noqa: PLC0415
 
     done = app.merge_apply(call.home, item, call.environ)
-    return Change(done.item, applied=True, detail=f"{done.repo}: {done.branch} is now at {done.commit}")
+    unpushed = f"\nnot pushed yet: {done.unpushed}" if done.unpushed else ""
+    return Change(done.item, applied=True, detail=f"{done.repo}: {done.branch} is now at {done.commit}{unpushed}")

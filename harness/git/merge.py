@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.git import repository
 from harness.git.bench import bench
 from harness.git.mutex import held
+from harness.git.push import Remote
 from harness.git.repository import opened
 from harness.git.run import ERROR_LINES, Git, readable
 from harness.model.errors import Conflict, GitError, NotFastForward
@@ -27,9 +28,15 @@ PERSON = re.compile(rb"^(?:author|committer) (.*) <(.*)> (\d+ [+-]\d+)$", re.MUL
 
 
 class GitMerger:
-    """`benches` is the folder of the benches, `locks` that of the repositories' mutexes; `under` bounds deletions."""
+    """`benches` is the folder of the benches, `locks` that of the repositories' mutexes; `under` bounds deletions.
 
-    def __init__(self, benches: Path, *, under: Path, locks: Path | None = None) -> None:
+    `caller` is the environment of whoever started us: with its credentials the remote is reached.
+    """
+
+    def __init__(
+        self, benches: Path, *, under: Path, locks: Path | None = None, caller: Mapping[str, str] | None = None
+    ) -> None:
+        self._caller = caller or {}
         self._benches = benches
         self._under = under
         self._locks = locks or benches / ".locks"
@@ -89,7 +96,19 @@ class GitMerger:
     async def contains(self, repo: RepositoryRef, branch: str, commit: str) -> bool:
         """Raises NotFound without the branch, GitError without the commit."""
         at = await repository.tip(repo, branch)
-        return await opened(repo).holds("merge-base", "--is-ancestor", "--end-of-options", commit, at)
+        return await self.has(repo, at, commit)
+
+    async def has(self, repo: RepositoryRef, commit: str, ancestor: str) -> bool:
+        """Raises GitError if either is not there."""
+        return await opened(repo).holds("merge-base", "--is-ancestor", "--end-of-options", ancestor, commit)
+
+    async def push(self, repo: RepositoryRef, branch: str, commit: str) -> str:
+        """Raises PushFailed."""
+        return await Remote(repo, branch, self._caller).push(commit)
+
+    async def fetch(self, repo: RepositoryRef, branch: str) -> str | None:
+        """Raises PushFailed."""
+        return await Remote(repo, branch, self._caller).fetch()
 
     async def describe(self, repo: RepositoryRef, base: str, commit: str) -> Sequence[str]:
         """One line a commit (`sha subject`), oldest first, the newest 200."""

@@ -15,7 +15,8 @@ HarnessError                1
 │   └── DiskFull           75   no space left where state lives
 ├── GitError                1   git said no
 │   ├── Conflict            1   two changes cannot both stand
-│   └── NotFastForward      1   the branch moved, or the checkout is in the way
+│   ├── NotFastForward      1   the branch moved, or the checkout is in the way
+│   └── PushFailed          1   the remote did not take what was integrated here
 ├── AuthError              77   no usable credential
 ├── ConfigError            78   config.yaml, a template, or how the program was started
 │   └── TemplateError      78   a prompt cannot be rendered
@@ -114,6 +115,16 @@ class NotFastForward(GitError):
     def __init__(self, message: str, *, paths: tuple[str, ...] = (), hint: str = "", cause: str = "") -> None:
         super().__init__(message, hint=hint, cause=cause)
         self.paths = paths
+
+
+class PushFailed(GitError):
+    """The remote did not take it; `kind` is behind (it has commits that are not here), refused (protected branch, hook),
+    auth, network, missing, no_remote or other.
+    """
+
+    def __init__(self, message: str, *, kind: str, hint: str = "", cause: str = "") -> None:
+        super().__init__(message, hint=hint, cause=cause)
+        self.kind = kind
 
 
 class AuthError(HarnessError):

@@ -45,6 +45,8 @@ class Integration:
     """Bringing sealed commits to the target branch. The row is written before anything moves (intent first).
 
     `state`: intended, applied, held (waits for the checkout or a person), aborted. `merged` is what the branch became.
+    `kind`: work; sync = what the remote had besides was merged in; rollback = work was taken back. `push`: none, wanted
+    (not there yet; `push_reason` says why), pushed.
     """
 
     id: int
@@ -60,6 +62,9 @@ class Integration:
     paths: tuple[str, ...] = ()
     began_at: datetime | None = None
     ended_at: datetime | None = None
+    kind: str = "work"
+    push: str = "none"
+    push_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

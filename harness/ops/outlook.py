@@ -8,7 +8,7 @@ from datetime import datetime
 
 from harness.model.errors import HarnessError
 from harness.model.home import Home
-from harness.model.journal import Pause
+from harness.model.journal import Integration, Pause
 from harness.model.work import PRIORITIES, WorkItem, WorkState
 from harness.ops.books import running
 from harness.ops.dossiers import dossier
@@ -127,10 +127,21 @@ def _parked(home: Home, item: WorkItem) -> str:
 
 
 def _done(store: SqliteStore, item: WorkItem) -> str:
-    applied = [each for each in store.integrations(item=item.id) if each.state == "applied"]
+    applied = [each for each in store.integrations(item=item.id) if each.state == "applied" and each.kind != "sync"]
     if applied:
-        return f"nothing: on {applied[-1].branch} of {applied[-1].repo} as {applied[-1].merged}"
+        return _applied(applied[-1])
     return f"nothing by itself; kept work goes to its branch with ./loop merge apply {item.id}"
+
+
+def _applied(last: Integration) -> str:
+    where = f"{last.branch} of {last.repo} as {last.merged}"
+    if last.push == "wanted":
+        why = f": {last.push_reason}" if last.push_reason else ""
+        return f"on {where}, not pushed yet{why}; tried again by itself, more and more slowly"
+    pushed = f", pushed to {last.push_reason}" if last.push == "pushed" else ""
+    if last.kind == "rollback":
+        return f"nothing: taken back on {where}{pushed}; another attempt: ./loop queue retry {last.item}"
+    return f"nothing: on {where}{pushed}"
 
 
 def usual(item: WorkItem) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from harness import __version__
 from harness.interrupt_file import read_reason
 from harness.model.home import Home
-from harness.model.journal import Pause
+from harness.model.journal import Integration, Pause
 from harness.model.work import WorkItem, WorkState, priority_name
 from harness.ops.answers import Document
 from harness.ops.books import reading_if_any, running
@@ -64,6 +64,7 @@ class Snapshot:
     pid: int | None
     since: datetime | None
     reasons: tuple[str, ...] = ()
+    unpushed: int = 0
     sessions: tuple[LiveSession, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     next: Mapping[str, str] | None = None
@@ -100,8 +101,11 @@ def take(home: Home, now: datetime) -> Snapshot:
 
 
 def _with_books(found: Snapshot, store: SqliteStore) -> Snapshot:
+    waiting = store.unpushed()
     return replace(
         found,
+        reasons=(*found.reasons, *_unpushed(waiting)),
+        unpushed=len(waiting),
         sessions=tuple(_live(store, found.at)) if found.pid is not None else (),
         counts={each.value: number for each, number in store.counts().items()},
         next=_next(store),
@@ -164,6 +168,15 @@ def _reasons(alive: bool, whole: list[str], pauses: Sequence[Pause], store: Sqli
     left = len(store.sessions(live=True)) if store is not None and not alive else 0
     if left:
         yield f"{left} session(s) of a loop that was killed: the next start saves and resumes their work"
+
+
+def _unpushed(rows: Sequence[Integration]) -> Iterator[str]:
+    """What is integrated here and not at its remote: a line a branch."""
+    branches = dict.fromkeys((row.repo, row.branch) for row in rows)
+    for repo, branch in branches:
+        waiting = [row for row in rows if (row.repo, row.branch) == (repo, branch)]
+        why = f": {waiting[-1].push_reason}" if waiting[-1].push_reason else ""
+        yield f"unpushed {len(waiting)} on {branch} of {repo}{why}"
 
 
 def _since(home: Home, store: SqliteStore | None) -> datetime | None:

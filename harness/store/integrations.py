@@ -32,7 +32,7 @@ class Integrations(Leases):
                 raise Usage("an integration needs its time", hint="give began_at")
             values = {
                 name: getattr(integration, name)
-                for name in ("item", "fence", "repo", "branch", "base", "seal", "merged", "reason")
+                for name in ("item", "fence", "repo", "branch", "base", "seal", "merged", "reason", "kind", "push")
             }
             values |= {"paths": rows.packed(integration.paths), "began_at": rows.ms(began)}
             number = self.insert("integration_insert", values)
@@ -56,6 +56,26 @@ class Integrations(Leases):
 
     def _integration(self, number: int) -> Integration:
         return rows.integration(known(self.one("integration_get", id=number), "integration", str(number)))
+
+    def publish(self, integrations: Sequence[int], push: str, reason: str, now: datetime) -> None:
+        """Whether these are at their remote: `push` none, wanted or pushed. What is said already is not said again.
+
+        Raises NotFound.
+        """
+        with self.together():
+            for number in integrations:
+                before = self._integration(number)
+                if (before.push, before.push_reason) == (push, reason):
+                    continue
+                self.run("integration_publish", id=number, push=push, reason=reason)
+                kind = {"pushed": "integration.pushed", "wanted": "integration.unpushed"}.get(push, "integration.kept")
+                data = {"integration": number, "repo": before.repo, "branch": before.branch}
+                data |= {"commit": before.merged, "reason": reason}
+                self.record(Entry(now, kind, "loop", item=before.item, data=data))
+
+    def unpushed(self) -> Sequence[Integration]:
+        """Integrated, and not at the remote yet; oldest first."""
+        return [rows.integration(row) for row in self.all("integrations_unpushed")]
 
     def integrations(self, *, item: str | None = None, states: Sequence[str] = ()) -> Sequence[Integration]:
         """Oldest first."""

@@ -167,6 +167,7 @@ def attempt(row: sqlite3.Row) -> AttemptRow:
 
 def integration(row: sqlite3.Row) -> Integration:
     plain = ("id", "item", "fence", "repo", "branch", "base", "seal", "state", "merged", "reason")
+    plain += ("kind", "push", "push_reason")
     return Integration(
         **{name: row[name] for name in plain},
         paths=tuple(_unpacked(row["paths"])),

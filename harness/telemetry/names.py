@@ -98,6 +98,11 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "integration.held": _warn("Integration waits"),
         "integration.waits": _info("Integration still waits", 1),
         "integration.aborted": _warn("Integration given up"),
+        "integration.tried": _info("A way out of a conflict was tried", 1),
+        "integration.pushed": _info("Pushed"),
+        "integration.rejected": _info("Push rejected; fetched, merged and proved again", 1),
+        "integration.unpushed": _warn("Not pushed yet; tried again by itself"),
+        "integration.kept": _info("Not pushed"),
         "library.warning": _warn("Library warning"),
         "library.error": _error("Library error"),
     }

@@ -10,8 +10,9 @@ from typing import Any, cast
 from harness.engine.attempt import Attempt
 from harness.engine.bell import Bell
 from harness.engine.evidence import EvidenceTools
-from harness.engine.integrator import Integrator, IntegratorTools
+from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
+from harness.engine.mover import IntegratorTools
 from harness.engine.patience import PatientBooks
 from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler

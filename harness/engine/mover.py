@@ -1,0 +1,87 @@
+"""Moves target branches: the intent row first, then the branch, then what became of it (contract 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.engine.plan import Plan, Planner, Prover
+from harness.engine.shield import to_the_end
+from harness.engine.state import LoopState
+from harness.model.errors import NotFastForward
+from harness.model.home import Home
+from harness.model.journal import Entry, Integration
+from harness.model.work import WorkItem
+from harness.ports import Books, Clock, Merger
+
+
+@dataclass(slots=True)
+class IntegratorTools:
+    books: Books
+    clock: Clock
+    state: LoopState
+    home: Home
+    merger: Merger
+    prover: Prover
+    planner: Planner
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The branch of `plan` from `base` to `merged`; `seal` is the work that this brings, for the sake of `item`.
+
+    `kind`: work, sync (what the remote had besides), rollback.
+    """
+
+    item: WorkItem
+    fence: int
+    plan: Plan
+    base: str
+    seal: str
+    merged: str
+    kind: str = "work"
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """The one way in which the engine moves a branch. The caller holds the repository's turn."""
+
+    tools: IntegratorTools
+
+    async def move(self, step: Step) -> Integration:
+        """The row: applied, held (files in the way; work only) or aborted. Seen through also if we are cancelled."""
+        return await to_the_end(self._moved(await self.intend(step), step))
+
+    async def intend(self, step: Step) -> Integration:
+        """The intent, and whether it is to be pushed (a sync is, with the work that it is for). Raises LeaseLost if the item was leased again since."""
+        wanted = Integration(
+            id=0,
+            item=step.item.id,
+            fence=step.fence,
+            repo=step.plan.repo.name,
+            branch=step.plan.branch,
+            base=step.base,
+            seal=step.seal,
+            state="intended",
+            merged=step.merged,
+            began_at=self.tools.clock.now(),
+            kind=step.kind,
+            push="wanted" if step.plan.push and step.kind != "sync" else "none",
+        )
+        return await self.tools.books(lambda s: s.intend(wanted))
+
+    async def _moved(self, row: Integration, step: Step) -> Integration:
+        try:
+            await self.tools.merger.advance(step.plan.repo, step.plan.branch, step.merged, step.base)
+        except NotFastForward as exc:
+            state = "held" if exc.paths and step.kind == "work" else "aborted"
+            return await self.resolve(row, state, reason=exc.message, paths=exc.paths)
+        return await self.resolve(row, "applied")
+
+    async def resolve(self, row: Integration, state: str, **facts: object) -> Integration:
+        now = self.tools.clock.now()
+        return await self.tools.books(lambda s: s.resolve(row.id, state, now, **facts))
+
+    async def note(self, kind: str, item: str, **data: object) -> None:
+        """An entry of the journal about an integration."""
+        entry = Entry(self.tools.clock.now(), kind, self.tools.state.actor, item, None, data)
+        await self.tools.books(lambda s: s.note(entry))

@@ -1,0 +1,205 @@
+"""`push: true`: what is integrated goes to the remote, forward only; what the remote says never undoes it (R10, P27)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.engine.integrator import Integrator
+from harness.engine.mover import IntegratorTools
+from harness.git.merge import GitMerger
+from harness.model.journal import Integration
+from harness.ops.snapshot import take
+from harness.ops.why import why
+from tests.engine.test_integration import repository
+from tests.kit.engine import Engine, engine
+from tests.kit.remote import remote_of
+
+pytestmark = pytest.mark.process
+
+
+def pushing(folder: Path, gate: str = "true", **more: Any) -> list[dict[str, Any]]:
+    return repository(folder, gate=gate, push=True, **more)
+
+
+async def rows(loop: Engine) -> Sequence[Integration]:
+    return await loop.parts.books(lambda s: s.integrations())
+
+
+def told(loop: Engine, kind: str) -> list[str]:
+    return [str(entry.data.get("reason")) for entry in loop.heard.entries if entry.kind == kind]
+
+
+class Tomorrow:
+    """A clock that is a day ahead and does not wait: whatever was put off is due."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return 1e9
+
+    async def sleep(self, seconds: float) -> None:
+        del seconds
+
+
+def another(loop: Engine) -> Integrator:
+    """The integrator of a next loop, or of a command, on the same books."""
+    parts = loop.parts
+    merger = GitMerger(parts.home.benches, under=parts.home.state)
+    return Integrator(
+        IntegratorTools(parts.books, Tomorrow(), parts.state, parts.home, merger, parts.readers.prover, parts.planner)
+    )
+
+
+async def done(loop: Engine, *names: str) -> None:
+    for name in names:
+        await loop.add(name)
+    await loop.run(drain=True)
+    assert await loop.outcomes(*names) == ["verified"] * len(names)
+
+
+async def test_each_item_is_one_push(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "one", "two")
+        assert there.main == loop.git("rev-parse", "main")
+        assert len(there.taken) == 2
+        assert [(row.push, row.push_reason) for row in await rows(loop)] == [("pushed", "origin")] * 2
+        assert "pushed to origin" in why(loop.parts.home, "one", {}).facts.next
+
+
+async def test_nothing_is_pushed_unless_the_repository_says_so(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=repository(tmp_path, gate="true")) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "one")
+        await another(loop).tick()
+        assert there.taken == []
+        assert (await rows(loop))[0].push == "none"
+
+
+async def test_what_somebody_else_pushed_is_fetched_merged_proved_and_kept(tmp_path: Path) -> None:
+    gate = f"ls >> {tmp_path}/proofs; echo -- >> {tmp_path}/proofs"
+    async with engine(tmp_path, repositories=pushing(tmp_path, gate)) as loop:
+        there = remote_of(loop.repository)
+        theirs = there.theirs(theirs__txt="theirs\n")
+        await done(loop, "one")
+        assert there.main == loop.git("rev-parse", "main")
+        assert loop.git("show", "main:theirs.txt") == "theirs"
+        assert loop.git("show", "main:one.txt") == "one"
+        assert there.git("merge-base", theirs, "main") == theirs
+        proofs = (tmp_path / "proofs").read_text().split("--\n")
+        assert {"one.txt", "theirs.txt"} <= set(proofs[1].split()), "the gates ran on what was pushed"
+        assert [(row.kind, row.state) for row in await rows(loop)] == [("work", "applied"), ("sync", "applied")]
+        assert len(there.taken) == 2
+        assert (loop.repository / "theirs.txt").exists(), "the checkout went along"
+
+
+async def test_red_together_with_the_remote_stays_here_and_says_so(tmp_path: Path) -> None:
+    gate = "! { test -f one.txt && test -f theirs.txt; }"
+    async with engine(tmp_path, repositories=pushing(tmp_path, gate)) as loop:
+        there = remote_of(loop.repository)
+        theirs = there.theirs(theirs__txt="theirs\n")
+        await done(loop, "one")
+        assert there.main == theirs
+        assert loop.git("show", "main:one.txt") == "one"
+        (said,) = told(loop, "integration.unpushed")
+        assert "merged with what the remote has" in said
+
+
+async def test_a_conflict_with_the_remote_is_a_persons_and_then_it_is_pushed_by_itself(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
+        there = remote_of(loop.repository)
+        there.theirs(one__txt="theirs\n")
+        await done(loop, "one")
+        (said,) = told(loop, "integration.unpushed")
+        assert "one.txt" in said
+        assert "pull --no-rebase" in said
+        loop.git("fetch", "-q", "origin")
+        loop.git("merge", "-q", "-X", "ours", "-m", "both", "origin/main")
+        await another(loop).tick()
+        assert there.main == loop.git("rev-parse", "main")
+        assert (await rows(loop))[0].push == "pushed"
+
+
+async def test_a_remote_that_is_away_holds_nothing_up_and_gets_everything_later(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
+        there = remote_of(loop.repository)
+        away = there.path.rename(tmp_path / "away.git")
+        await done(loop, "one", "two")
+        for _ in range(2):
+            await another(loop).tick()
+        assert len(told(loop, "integration.unpushed")) == 2, "said once an item, however often it is tried"
+        now = take(loop.parts.home, loop.now)
+        assert now.unpushed == 2
+        assert any(reason.startswith("unpushed 2 on main of app") for reason in now.reasons)
+        assert "not pushed yet" in why(loop.parts.home, "one", {}).facts.next
+        away.rename(there.path)
+        await another(loop).tick()
+        assert there.main == loop.git("rev-parse", "main")
+        assert take(loop.parts.home, loop.now).unpushed == 0
+
+
+async def test_what_failed_waits_before_it_is_tried_again(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
+        there = remote_of(loop.repository)
+        there.hook("pre-receive", f"echo asked >> {tmp_path}/asked; exit 1")
+        await done(loop, "one")
+        await loop.parts.integrator.tick()
+        assert (tmp_path / "asked").read_text().split() == ["asked"]
+
+
+async def test_a_branch_that_is_always_faster_is_left_alone_after_five_rejections(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=pushing(tmp_path, f"sh {tmp_path}/faster.sh")) as loop:
+        there = remote_of(loop.repository)
+        there.theirs(first__txt="x")
+        clone = there.path.parent / "somebody-0"
+        push = f"cd {clone} && date +%N > f && git add f && git -c user.name=o -c user.email=o@o commit -qm f && git push -q"
+        (tmp_path / "faster.sh").write_text(f"unset GIT_DIR; export HOME={tmp_path}; {push}\n")
+        await done(loop, "one")
+        assert len(told(loop, "integration.rejected")) == 5
+        (said,) = told(loop, "integration.unpushed")
+        assert "rejected 5 times" in said
+        assert loop.git("show", "main:one.txt") == "one"
+        (tmp_path / "faster.sh").write_text("true\n")
+        await another(loop).tick()
+        assert there.main == loop.git("rev-parse", "main")
+
+
+async def test_a_push_that_arrived_before_a_crash_is_not_made_twice(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "one")
+        (row,) = await rows(loop)
+        await loop.parts.books(lambda s: s.publish([row.id], "wanted", "", loop.now))
+        await another(loop).tick()
+        assert len(there.taken) == 1
+        assert (await rows(loop))[0].push == "pushed"
+
+
+async def test_applied_by_hand_is_pushed_too_and_says_if_not(tmp_path: Path) -> None:
+    settings = [{"name": "app", "path": str(tmp_path / "app"), "branch": "main", "gates": [], "push": True}]
+    async with engine(tmp_path, repositories=settings) as loop:
+        there = remote_of(loop.repository)
+        for name in ("one", "two"):
+            await loop.add(name)
+        await loop.run(drain=True)
+        assert there.taken == []
+        assert (await another(loop).apply("one")).unpushed == ""
+        assert there.main == loop.git("rev-parse", "main")
+        there.path.rename(tmp_path / "away.git")
+        assert "does not" in (await another(loop).apply("two")).unpushed
+
+
+async def test_switched_off_afterwards_it_is_not_pushed(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=repository(tmp_path, gate="true")) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "one")
+        (row,) = await rows(loop)
+        await loop.parts.books(lambda s: s.publish([row.id], "wanted", "", loop.now))
+        await another(loop).tick()
+        assert (there.taken, (await rows(loop))[0].push) == ([], "none")
