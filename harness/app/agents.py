@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from harness.agents.claude.hooks import Judge
 from harness.agents.claude.options import ClaudeOptions
 from harness.app.containment import AgentInitContainment
+from harness.app.fence import Fence
 from harness.config.load import Loaded
 from harness.model.errors import ConfigError
 from harness.model.home import Home
@@ -20,28 +21,35 @@ from harness.ports import Agent
 from harness.registry import find
 
 
-def make_agents(loaded: Loaded, home: Home, environ: Mapping[str, str], run: str) -> Mapping[str, Agent]:
+def make_agents(loaded: Loaded, home: Home, environ: Mapping[str, str], run: str, fence: Fence) -> Mapping[str, Agent]:
     """Every configured agent by name. `environ` is what agents may see. Raises ConfigError for an unknown type."""
-    return {name: _make(name, section, loaded, home, environ, run) for name, section in loaded.config.agents.items()}
+    made = {}
+    for name, section in loaded.config.agents.items():
+        if section.type == "claude":
+            made[name] = _claude(name, section, loaded, home, environ, home.run_folder(run), fence)
+        else:
+            made[name] = _other(name, section)
+    return made
 
 
-def _make(name: str, section: Any, loaded: Loaded, home: Home, environ: Mapping[str, str], run: str) -> Agent:
-    kind = find("agents", section.type)
-    if section.type == "claude":
-        folder = home.run_folder(run)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        agent: Agent = kind(
-            ClaudeOptions.model_validate(section.model_dump()),
-            policy=_judges(loaded),
-            containment=AgentInitContainment(folder, isolation=loaded.config.isolation.model_dump()),
-            environ=environ,
-            config=home.claude,
-            name=name,
-        )
-        return agent
-    options = dict(section.options)
+def _claude(
+    name: str, section: Any, loaded: Loaded, home: Home, environ: Mapping[str, str], folder: Path, fence: Fence
+) -> Agent:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    agent: Agent = find("agents", section.type)(
+        ClaudeOptions.model_validate(section.model_dump()),
+        policy=_judges(loaded),
+        containment=AgentInitContainment(folder, fence),
+        environ={**environ, **fence.variables},
+        config=home.claude,
+        name=name,
+    )
+    return agent
+
+
+def _other(name: str, section: Any) -> Agent:
     try:
-        made: Agent = kind(**options)
+        made: Agent = find("agents", section.type)(**section.options)
     except (TypeError, ValueError, ValidationError) as exc:
         raise ConfigError(f"agents.{name}: {exc}", hint="./loop config schema") from exc
     return made

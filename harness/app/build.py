@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.app.agents import make_agents
 from harness.app.composing import TemplateComposer
 from harness.app.environments import Environments
+from harness.app.fence import Fence, make_fence
 from harness.app.guards import Guards, make_guards
 from harness.app.measuring import LogMeter
 from harness.app.planner import ConfigPlanner
@@ -80,6 +81,7 @@ class Parts:
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
     guards: Guards
     readers: Readers
+    fence: Fence
 
     def worker(self, course: Course) -> Worker:
         self.readers.lanes.update(lane_caps(self.loaded))
@@ -114,12 +116,17 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     state = LoopState(Bell(), run or secrets.token_hex(4), f"loop-{os.getpid()}-{secrets.token_hex(3)}", loaded.actor)
     thread = StoreThread(open_store(home), lambda entries: tell(journalist, entries))
     books = PatientBooks(thread, clock, state, lambda full: _full(journalist, full))
+    fence = make_fence(loaded, home, environ)
     extra = loaded.environment()
-    agents = make_agents(loaded, home, agents_share(environ, extra), state.run)
+    agents = make_agents(loaded, home, agents_share(environ, extra), state.run, fence)
     planner = ConfigPlanner(loaded, agents)
     workspaces = GitWorkspaces(home.worktrees, under=home.state, benches=home.benches)
     merger = GitMerger(home.benches, under=home.state, caller=environ)
+<<<<<<< /tmp/h6/head/harness/app/build.py
+    environments = Environments(home, state.run, environ, extra, fence)
+=======
     environments = Environments(home, state.run, environ, extra)
+>>>>>>> /tmp/h6/t
     meter = LogMeter(home)
     records = SessionFiles(home.root)
     prompts = prompts_of(home)
@@ -157,7 +164,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     return Parts(
         home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,
         workspaces, watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
-        guards, readers,
+        guards, readers, fence,
     )  # fmt: skip
 
 

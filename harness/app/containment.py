@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.agents.claude.options import DEBUG_FILE
+from harness.app.fence import Fence
 from harness.model.session import Brief
 from harness.proc.contain import (
     SPEC_VARIABLE,
@@ -21,15 +23,13 @@ from harness.proc.contain import (
 )
 from harness.proc.identity import alive
 
-NO_ISOLATION: Mapping[str, object] = {"level": "none", "required": False}
-
 
 @dataclass(slots=True)
 class AgentInitContainment:
-    """Implements ports.Containment. `folder` gets the launcher; `isolation` is the configured level."""
+    """Implements ports.Containment. `folder` gets the launcher."""
 
     folder: Path
-    isolation: Mapping[str, object] = field(default_factory=lambda: dict(NO_ISOLATION))
+    fence: Fence = field(default_factory=Fence)
     limits: InitLimits = field(default_factory=InitLimits)
     _launcher: Path | None = None
 
@@ -49,7 +49,7 @@ class AgentInitContainment:
             lock=paths.lock,
             record=paths.record,
             session=brief.session,
-            isolation=self.isolation,
+            isolation=self.fence.agent(paths, program, [DEBUG_FILE] if brief.options.get("debug") else ()),
             limits=self.limits,
         )
         write_spec(paths.folder / "agent-init.spec", spec)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import fs
+from harness.app.fence import Fence, FencedRunner
 from harness.engine.plan import Plan
 from harness.model.environment import agent_environment, gate_environment
 from harness.model.home import Home
-from harness.proc.run import run_contained
+from harness.ports import Runner
 
 SETUP_SECONDS = 1800.0
 
@@ -23,12 +24,18 @@ class Environments:
     run: str
     environ: Mapping[str, str]
     extra: Mapping[str, str]
+    fence: Fence = field(default_factory=Fence)
+
+    @property
+    def runner(self) -> Runner:
+        """Runs set-up commands and gates."""
+        return FencedRunner(self.fence)
 
     def agent(self, session: str, *, home: Path, tmp: Path) -> dict[str, str]:
         made = agent_environment(
             self.environ, home=home, tmpdir=tmp, claude=self.home.claude, session=session, extra=self.extra
         )
-        return made | self._ceilings()
+        return {**made, **self._ceilings(), **self.fence.variables}
 
     def _ceilings(self) -> dict[str, str]:
         """An agent that lost its `.git` must not find the repository around the home (git looks upwards)."""
@@ -62,7 +69,7 @@ class Environments:
         return None
 
     async def _set_up(self, command: str, workspace: Path, session: str, log: Path) -> str | None:
-        end = await run_contained(
+        end = await self.runner(
             ["/bin/sh", "-c", command],
             cwd=workspace,
             env=self.gate(session),

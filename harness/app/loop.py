@@ -90,9 +90,9 @@ async def _run(
     parts = build(loaded, journalist, environ)
     try:
         await _warm(parts, course)
-        for finding in check_start(loaded, parts.agents, parts.prompts):
+        for finding in check_start(loaded, parts.agents, parts.prompts, parts.fence):
             journalist.line("WARN", "preflight", check=finding.check, found=finding.found, mend=finding.mend)
-        reload = Reload(parts.readers, again, journalist, environ, parts.state.run, parts.prompts)
+        reload = Reload(parts.readers, again, journalist, environ, parts.state.run, parts.prompts, parts.fence)
         return await _started(parts, course, journalist, reload)
     finally:
         await parts.thread.close()

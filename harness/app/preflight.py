@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.app.fence import Fence
 from harness.config.load import Loaded
 from harness.model.errors import AuthError, ConfigError, HarnessError, ToolMissing
 from harness.ports import Agent, Finding, Prompts
@@ -15,22 +16,18 @@ _BY_ENDING: Mapping[str, type[HarnessError]] = {
 }
 
 
-def check_start(loaded: Loaded, agents: Mapping[str, Agent], prompts: Prompts) -> Sequence[Finding]:
+def check_start(loaded: Loaded, agents: Mapping[str, Agent], prompts: Prompts, fence: Fence) -> Sequence[Finding]:
     """Warnings worth saying. Raises ConfigError, ToolMissing or AuthError for what no session could survive."""
     config = loaded.config
     if not config.repositories:
         raise ConfigError("config.yaml names no repository", hint="./loop init --repo PATH --test CMD")
-    if config.isolation.required and config.isolation.level != "none":
-        raise ConfigError(
-            f"isolation {config.isolation.level!r} is required, but this version reaches only 'none'",
-            hint="set isolation.required: false, or isolation.level: none, and run the loop in a container or VM",
-        )
+    lower = list(fence.findings())
     prompts.check(sorted({kind.template for kind in config.kinds.values()} | {"continue", "retry", "conflict"}))
     findings = [finding for agent in agents.values() for finding in agent.doctor()]
     for finding in findings:
         if finding.level == "fail":
             raise _error(finding)
-    return [*(f for f in findings if f.level == "warn"), *_unbuilt(loaded)]
+    return [*(f for f in findings if f.level == "warn"), *lower, *_unbuilt(loaded)]
 
 
 def _unbuilt(loaded: Loaded) -> Iterator[Finding]:
@@ -42,8 +39,6 @@ def _unbuilt(loaded: Loaded) -> Iterator[Finding]:
     for section, wished in (("sources", loaded.config.sources), ("notifiers", loaded.config.notifiers)):
         if wished:
             yield Finding(section, "warn", f"{len(wished)} configured; {section} are not built in this version")
-    if loaded.config.isolation.level != "none":
-        yield Finding("isolation", "warn", f"reached none, wished {loaded.config.isolation.level} (not required)")
 
 
 def _error(finding: Finding) -> HarnessError:

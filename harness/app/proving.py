@@ -17,8 +17,7 @@ from harness.engine.plan import Judgement, Proof
 from harness.gates.judge import BenchOf, judge_all
 from harness.model.errors import ConfigError
 from harness.model.home import Home
-from harness.ports import Gate, GateCase, Merger
-from harness.proc.run import run_contained
+from harness.ports import Gate, GateCase, Merger, Runner
 from harness.registry import find
 
 RED_BY_NATURE = "fix-bug"
@@ -75,19 +74,20 @@ class GateProver:
 
     def _gates(self, proof: Proof) -> Sequence[Gate]:
         section = self.loaded.config.repository(proof.plan.repo.name)
-        return [make_gate(gate) for gate in (section.gates if section else ()) if gate.name in proof.plan.gates]
+        runner, known = self.environments.runner, section.gates if section else ()
+        return [make_gate(gate, runner) for gate in known if gate.name in proof.plan.gates]
 
 
-def make_gate(section: Any) -> Gate:
+def make_gate(section: Any, runner: Runner) -> Gate:
     """One gate from its block of the configuration. Raises ConfigError for a type or an option nobody knows."""
     kind = find("gates", section.type)
     if section.type == "command":
         made: Gate = kind(
-            section.name, section.run, run_contained, timeout_seconds=section.timeout_seconds, kinds=section.kinds
+            section.name, section.run, runner, timeout_seconds=section.timeout_seconds, kinds=section.kinds
         )
         return made
     try:
-        other: Gate = kind(section.name, run_contained, kinds=section.kinds, **section.options)
+        other: Gate = kind(section.name, runner, kinds=section.kinds, **section.options)
     except (TypeError, ValueError, ValidationError) as exc:
         raise ConfigError(f"gate {section.name}: {exc}", hint="./loop config schema") from exc
     return other

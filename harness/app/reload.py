@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from harness.app.agents import make_agents
 from harness.app.composing import TemplateComposer
 from harness.app.environments import Environments
+from harness.app.fence import Fence
 from harness.app.planner import ConfigPlanner
 from harness.app.preflight import check_start
 from harness.app.proving import GateProver
@@ -23,8 +24,11 @@ from harness.model.home import Home
 from harness.ports import Agent, Journalist, Prompts
 
 AT_START = frozenset(
-    f"harness.{name}"
-    for name in ("max_iterations", "iteration_delay", "interrupt_check_interval", "stop_timeout", "workers")
+    {
+        *("isolation.level", "isolation.required"),
+        *("harness.max_iterations", "harness.iteration_delay", "harness.interrupt_check_interval"),
+        *("harness.stop_timeout", "harness.workers"),
+    }
 )
 """What is read once: it belongs to the course of a loop, not to an attempt."""
 
@@ -70,6 +74,7 @@ class Reload:
     environ: Mapping[str, str]
     run: str
     prompts: Prompts
+    fence: Fence
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __call__(self) -> None:
@@ -88,8 +93,9 @@ class Reload:
     def _checked(self) -> tuple[Loaded, Mapping[str, Agent]]:
         """Everything that a start would refuse is refused here. Raises HarnessError."""
         loaded = self.again()
-        agents = make_agents(loaded, Home(loaded.home), agents_share(self.environ, loaded.environment()), self.run)
-        check_start(loaded, agents, self.prompts)
+        environ = agents_share(self.environ, loaded.environment())
+        agents = make_agents(loaded, Home(loaded.home), environ, self.run, self.fence)
+        check_start(loaded, agents, self.prompts, self.fence)
         return loaded, agents
 
 

@@ -58,7 +58,7 @@ _ROWS = (
     _refused("not-authenticated", "there is no key, token or login", "auth", 77, "./loop auth login"),
     _refused(
         "root",
-        "root, without IS_SANDBOX=1 and without isolation from outside",
+        "root, without IS_SANDBOX=1 and without isolation level outer",
         "config",
         78,
         "run as an ordinary user, or set IS_SANDBOX=1 in a container made for this",
@@ -68,7 +68,7 @@ _ROWS = (
         "`isolation.required: true`, and the level cannot be reached",
         "config",
         78,
-        "set isolation.required: false, or isolation.level: none inside a container",
+        "./loop doctor; or set isolation.required: false",
     ),
     _refused("second-instance", "another loop runs on the same state", "busy", 75, "./loop status, ./loop stop"),
     _refused("newer-database", "a newer version wrote state/harness.db", "store", 1, "run the newer version again"),

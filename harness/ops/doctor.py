@@ -24,6 +24,7 @@ from harness.model.home import Home
 from harness.ops.answers import Document
 from harness.ops.books import running
 from harness.ops.initialise import SHIPPED_PROMPTS
+from harness.ops.isolation import examine as examine_isolation
 from harness.ops.snapshot import loop_pid
 from harness.ports import Finding
 from harness.proc.resources import disk, memory
@@ -101,9 +102,8 @@ def _tools(around: Surroundings) -> Iterator[Finding]:
         yield Finding("git", "ok", f"{major}.{minor} at {shutil.which('git')}", "2.38 or newer")
     except HarnessError as exc:
         yield Finding("git", "fail", exc.message, "2.38 or newer", exc.hint)
-    for tool, purpose in (("bwrap", "isolation level outer"), ("tmux", "run --tmux")):
-        path = shutil.which(tool, path=around.environ.get("PATH"))
-        yield Finding(tool, "ok", path or f"not found (optional: {purpose})")
+    path = shutil.which("tmux", path=around.environ.get("PATH"))
+    yield Finding("tmux", "ok", path or "not found (optional: run --tmux)")
 
 
 def _configuration(home: Home, environ: Mapping[str, str]) -> tuple[list[Finding], Loaded | None]:
@@ -121,7 +121,10 @@ def _configuration(home: Home, environ: Mapping[str, str]) -> tuple[list[Finding
 def _agents(around: Surroundings) -> Iterator[Finding]:
     loaded = around.loaded
     assert loaded is not None
-    environ = agents_share(around.environ, loaded.environment())
+    reached, found = examine_isolation(loaded, around.home, around.environ)
+    yield from found
+    held = {"IS_SANDBOX": "1"} if reached.level == "outer" else {}
+    environ = agents_share(around.environ, loaded.environment()) | held
     for name, section in loaded.config.agents.items():
         if isinstance(section, ClaudeAgentSection):
             path = claude.find_cli(section.cli, environ.get("PATH", os.defpath))

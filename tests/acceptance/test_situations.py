@@ -60,6 +60,20 @@ def _template(text: str) -> Callable[[User], object]:
     return lambda user: (user.home / "prompts" / "bootstrap.md.j2").write_text(text)
 
 
+def _isolation(**values: Any) -> Callable[[User], object]:
+    return edit(lambda config: config["isolation"].update(values))
+
+
+def _without_bubblewrap(user: User) -> None:
+    """One that fails as it does where user namespaces are forbidden."""
+    tools = user.folder / "tools"
+    tools.mkdir()
+    (tools / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    (tools / "bwrap").chmod(0o755)
+    user.environment = {**user.environment, "PATH": f"{tools}:{os.environ['PATH']}"}
+    _isolation(required=True)(user)
+
+
 def _newer(user: User) -> None:
     with sqlite3.connect(user.home / "state" / "harness.db") as database:
         (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -79,8 +93,8 @@ CASES: dict[str, Case] = {
     "broken-template": Case(_template("{% if %}\n"), says="bootstrap.md.j2"),
     "cli-missing": Case(edit(_agent(cli="/nonexistent")), says="/nonexistent"),
     "not-authenticated": Case(env={"ANTHROPIC_API_KEY": ""}, says="ANTHROPIC_API_KEY"),
-    "root": Case(env={"IS_SANDBOX": ""}, says="root", root=True),
-    "isolation-missing": Case(edit(lambda config: config["isolation"].update(required=True)), says="isolation"),
+    "root": Case(_isolation(level="none"), env={"IS_SANDBOX": ""}, says="root", root=True),
+    "isolation-missing": Case(_without_bubblewrap, says="No permissions to create new namespace"),
     "newer-database": Case(_newer, says="harness.db"),
     "unreachable": Case(env={"ANTHROPIC_BASE_URL": _closed_port()}),
     "http-401": Case(turns=fault("unauthorized")),

@@ -23,6 +23,10 @@ TOOLS = (
 (EnterWorktree) or work on after the turn, which no unattended session can answer for."""
 
 
+DEBUG_FILE = "cli-debug.log"
+"""In the session's own folder."""
+
+
 class ClaudeOptions(BaseModel):
     """Keys of an agent of type `claude`. Turns and cost arrive in Brief.limits and are not read from here."""
 

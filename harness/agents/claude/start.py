@@ -11,7 +11,7 @@ from typing import Any
 from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, create_sdk_mcp_server, tool
 
 from harness.agents.claude.hooks import CompletionHook, Judge, PolicyHook, RepetitionHook, WrapUpHook
-from harness.agents.claude.options import TOOLS, ClaudeOptions
+from harness.agents.claude.options import DEBUG_FILE, TOOLS, ClaudeOptions
 from harness.agents.claude.tools import PREFIX, SERVER, desk_tools
 from harness.model.events import Denied
 from harness.model.session import Brief
@@ -81,7 +81,7 @@ def sdk_options(
         verbatim_prompts=True,
         max_buffer_size=LINE_BYTES,
         stderr=stderr,
-        extra_args={"debug-file": str(brief.paths.folder / "cli-debug.log")} if options.debug else {},
+        extra_args={"debug-file": str(brief.paths.folder / DEBUG_FILE)} if options.debug else {},
         **conversation,
     )
 

@@ -1,0 +1,136 @@
+"""How the sessions, gates and set-up commands of a loop are fenced in: what each of them sees and may change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.config.load import Loaded
+from harness.engine.preparing import transcript_path
+from harness.model.errors import ConfigError
+from harness.model.home import Home
+from harness.model.session import Paths
+from harness.ops.isolation import SETTINGS, base_view
+from harness.ports import Ended, Finding
+from harness.proc.isolation import Reached, prefix, reach
+from harness.proc.run import run_contained
+from harness.proc.view import View
+
+CREDENTIALS = ".credentials.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """`base` is what everybody of this loop sees; `reached` was found by trying, at the start of the loop."""
+
+    wished: str = "none"
+    required: bool = False
+    reached: Reached = field(default_factory=lambda: Reached("none"))
+    base: View = field(default_factory=View)
+
+    @property
+    def stands(self) -> bool:
+        """Whether agents are held by the kernel, not by the CLI's own good will."""
+        return self.reached.level == "outer"
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The CLI refuses to work unattended as root unless it is told that it is held from outside (contract 5)."""
+        return {"IS_SANDBOX": "1"} if self.stands else {}
+
+    def findings(self) -> Iterator[Finding]:
+        """What to say of a level that is not the wished one. Raises ConfigError if it is required."""
+        if self.reached.level == self.wished:
+            return
+        found = f"reached {self.reached.level}, wished {self.wished}: {self.reached.why}"
+        if self.required:
+            raise ConfigError(
+                f"isolation {self.wished!r} is required, but it cannot be reached: {self.reached.why}",
+                hint="./loop doctor; or set isolation.required: false",
+            )
+        yield Finding("isolation", "warn", found, mend="./loop doctor")
+
+    def agent(self, paths: Paths, program: Path, files: Iterable[str] = ()) -> Mapping[str, object]:
+        """For one session: its workspace (`.claude` of it cannot be written), HOME and TMPDIR; of the CLI's folder the
+        conversations of this workspace. `files` of the session's own folder are the CLI's to write.
+        """
+        if not self.stands:
+            return self._told(View())
+        conversations = transcript_path(paths.claude, paths.workspace, "").parent
+        conversations.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in files:
+            (paths.folder / name).touch(mode=0o600)
+        theirs = [paths.workspace, paths.home, paths.tmp, conversations, *(paths.folder / name for name in files)]
+        view = View(readable=(program.resolve().parent,), writable=tuple(theirs), own_tmp=paths.tmp)
+        return self._told(view.over(_settings(paths)).over(_cli_folder(paths.claude)))
+
+    def command(self, cwd: Path, environment: Mapping[str, str]) -> Mapping[str, object]:
+        """For one gate or set-up command: the checkout it runs in, its HOME and TMPDIR; the document it judges."""
+        theirs = [Path(environment[name]) for name in ("HOME", "TMPDIR")]
+        document = environment.get("HARNESS_DOCUMENT")
+        view = View(
+            readable=(Path(document),) if document else (),
+            writable=(cwd, *theirs),
+            own_tmp=Path(environment["TMPDIR"]),
+        )
+        return self._told(view)
+
+    def _told(self, view: View) -> Mapping[str, object]:
+        told = {"level": self.wished, "required": self.required}
+        return {**told, **prefix(self.reached, view.over(self.base))}
+
+
+def _cli_folder(claude: Path) -> View:
+    """The CLI's own folder: empty and forgotten, unless its login must be kept fresh in it; then that is seen too."""
+    if (claude / CREDENTIALS).exists():
+        return View(empty=(claude / "projects",), writable=(claude,))
+    return View(empty=(claude,))
+
+
+def _settings(paths: Paths) -> View:
+    """Settings of the CLI in the workspace are what the base commit says, or nothing. A link that an agent put there
+    is not followed: it would open what it leads to.
+    """
+    settings = paths.workspace / SETTINGS
+    if not settings.is_symlink() and not settings.exists():
+        settings.mkdir()  # git does not see an empty folder
+    return View(readable=(settings,)) if settings.is_dir() and not settings.is_symlink() else View()
+
+
+def make_fence(loaded: Loaded, home: Home, environ: Mapping[str, str]) -> Fence:
+    """Find out what can be reached; `environ` is the caller's. Starts one short process for level `outer`."""
+    section = loaded.config.isolation
+    base = base_view(loaded, home, environ)
+    path = environ.get("PATH", os.defpath)
+    return Fence(section.level, section.required, reach(section.level, path, base), base)
+
+
+@dataclass(frozen=True, slots=True)
+class FencedRunner:
+    """Implements ports.Runner: gates and set-up commands run behind agent-init and the fence."""
+
+    fence: Fence
+
+    async def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        log: Path,
+        session: str,
+        folder: Path,
+        timeout_seconds: float,
+    ) -> Ended:
+        return await run_contained(
+            argv,
+            cwd=cwd,
+            env=env,
+            log=log,
+            session=session,
+            folder=folder,
+            timeout_seconds=timeout_seconds,
+            isolation=self.fence.command(cwd, env),
+        )
