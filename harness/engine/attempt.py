@@ -14,7 +14,7 @@ from harness.engine.plan import Plan
 from harness.engine.preparing import AttemptTools, Preparation, SetupFailed
 from harness.engine.session import SessionResult, SessionRunner, killed_from_outside
 from harness.model.errors import DiskFull, HarnessError, LeaseLost, NotFound, StoreError, TemplateError
-from harness.model.events import StopReason
+from harness.model.events import AgentExit, StopReason
 from harness.model.journal import Entry
 from harness.model.outcome import Asked, Claimed, Disposition, Failed, Interrupted, Outcome
 from harness.model.session import FINAL, SessionRow, new_session_id
@@ -254,13 +254,32 @@ def _by_operator(result: SessionResult) -> Interrupted | None:
     return None
 
 
+def _refused(left: AgentExit) -> str:
+    """What the API last refused with; the CLI that we end while it waits has no more words for it."""
+    if left.limit is not None:
+        reset = left.limit.resets_at
+        until = f"until {reset.astimezone().isoformat(timespec='seconds')}" if reset else "and names no end of it"
+        return f"the API answers nothing {until} ({left.limit.kind or left.limit.status})"
+    if left.retry is not None and left.subtype in (None, "error_during_execution"):
+        status = f"status {left.retry.status}" if left.retry.status else "no answer"
+        return f"the API's last word: {status} ({left.retry.error})"
+    return ""
+
+
+def _gone(left: AgentExit) -> str:
+    """How a process ended that left no result, and no exception to say so."""
+    if left.subtype is not None or left.exception is not None or left.exit_code is None:
+        return ""
+    return f"the agent process ended with exit code {left.exit_code}"
+
+
 def _evidence(result: SessionResult) -> str:
     """A few lines a person can judge by: what it was doing, what the API or the process said."""
     stopped, left = result.stopped, result.exit
-    lines = []
+    lines = [_refused(left)]
     if stopped is not None and stopped.reason.startswith("stalled"):
         lines.append(f"{stopped.reason} after {stopped.silent_seconds:.0f} s of silence: {stopped.doing}")
     elif stopped is not None:
         lines.append(f"{stopped.reason}, while: {stopped.doing}")
-    lines += [text for text in (left.text, left.detail, left.stderr_tail) if text]
-    return "\n".join(lines)[:4000]
+    lines += [left.text, left.detail, _gone(left), left.stderr_tail]
+    return "\n".join(line for line in lines if line)[:4000]

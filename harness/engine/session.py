@@ -16,7 +16,17 @@ from harness.engine.state import LoopState
 from harness.engine.watchdog import Finding, Watchdog
 from harness.model.classify import classify
 from harness.model.errors import HarnessError
-from harness.model.events import AgentExit, Denied, Limited, SessionEvent, Started, StopReason, Streaming, ToolStarted
+from harness.model.events import (
+    AgentExit,
+    Denied,
+    Limited,
+    Retrying,
+    SessionEvent,
+    Started,
+    StopReason,
+    Streaming,
+    ToolStarted,
+)
 from harness.model.journal import Entry
 from harness.model.session import FINAL, Brief, Claim, Question, SessionRow, SessionStatus
 from harness.model.work import Lease
@@ -131,7 +141,10 @@ class SessionRunner:
             self._stopping.append(asyncio.ensure_future(session.stop(StopReason.STOP)))
 
     def _take(self, event: SessionEvent, live: _Live) -> None:
-        live.watchdog.on(event, self._tools.clock.monotonic())
+        at = self._tools.clock.monotonic()
+        live.watchdog.on(event, at)
+        if isinstance(event, Retrying | Limited) and live.watchdog.tick(at) is not None:
+            self._tools.state.bell.ring()  # before the CLI asks again what was refused
         live.sign_at = self._tools.clock.now()
         if isinstance(event, Denied) and event.ask:
             live.ask.append(event)
@@ -282,9 +295,12 @@ def _final_status(claim: Claim | None, stopped: Finding | None, left: AgentExit)
 
 
 def killed_from_outside(left: AgentExit) -> bool:
-    """No result, and the tree, or agent-init itself (negative), was ended by a signal that we did not send."""
+    """No result, and the tree, or agent-init itself (negative), was ended by a signal that we did not send.
+
+    Where the reader failed first, whatever its reason, the signal was the end that it put to the process.
+    """
     code = left.exit_code or 0
-    return left.subtype is None and (code in (143, 137) or code < 0)
+    return left.subtype is None and left.exception in (None, "ProcessError") and (code in (143, 137) or code < 0)
 
 
 def _ended_by(stopped: Finding | None, left: AgentExit) -> str:

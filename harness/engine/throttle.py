@@ -41,7 +41,7 @@ class Throttle:
 
     async def heard(self, row: SessionRow, event: SessionEvent) -> None:
         match event:
-            case Limited(status="rejected"):
+            case Limited(status="rejected" | "throttled"):
                 await self._reached(row, event)
             case Limited():
                 await self._told(event)
@@ -61,7 +61,8 @@ class Throttle:
         """At once, not when the session has wound up: no other worker should run into it meanwhile."""
         now = self.clock.now()
         self._reached_kind = event.kind
-        until, reason = limit_ends(event.resets_at, now, 0), f"{sentence_of('usage_limit')} (item {row.item})"
+        ending = "throttled" if event.status == "throttled" else "usage_limit"
+        until, reason = limit_ends(event.resets_at, now, 0), f"{sentence_of(ending)} (item {row.item})"
         await self.books(lambda s: s.open_pause("credential", "probe", reason, "ending", now, until=until))
         await self._look()
 

@@ -18,6 +18,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from harness.model.events import (
+    REACHED,
     Alive,
     Compacting,
     Denied,
@@ -69,6 +70,7 @@ class Watchdog:
     _retry_since: float | None = None
     _retry_delay: float = 0.0
     _refused: bool = False
+    _limited: bool = False
     _tools: dict[str, _OpenTool] = field(default_factory=dict)
     _spins: Counter[tuple[str, str]] = field(default_factory=Counter)
     _spun: str | None = None
@@ -119,7 +121,9 @@ class Watchdog:
                 self.state = "idle"
             case Started():
                 self.state = "thinking" if self.state == "starting" else self.state
-            case Alive() | Limited() | Denied():
+            case Limited():
+                self._limited = event.status in REACHED
+            case Alive() | Denied():
                 pass
 
     def _retrying(self, event: Retrying, at: float) -> None:
@@ -151,6 +155,8 @@ class Watchdog:
             return StopReason.TIMEOUT
         if self._refused:
             return StopReason.AUTH
+        if self._limited and self.state not in ("finishing", "idle"):
+            return StopReason.LIMITED
         if self._spun:
             return StopReason.SPINNING
         silent = at - self.last_sign

@@ -53,7 +53,12 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
 """What only the text tells, looked for in what was caught and in the end of stderr; lower case, first hit wins."""
 
 _BY_EXCEPTION: Mapping[str | None, str] = MappingProxyType(
-    {"CLINotFoundError": "cli_missing", "CLIJSONDecodeError": "protocol", "MessageParseError": "protocol"}
+    {
+        "CLINotFoundError": "cli_missing",
+        "CLIJSONDecodeError": "protocol",
+        "MessageParseError": "protocol",
+        "UnicodeDecodeError": "protocol",
+    }
 )
 
 # agent-init's own codes: isolation required but absent; the program cannot be executed; it does not exist.
@@ -69,6 +74,8 @@ def classify(facts: AgentExit, *, stopped: StopReason | None, settled: bool) -> 
         return None
     if stopped is not None and stopped in _OURS:
         return _OURS[stopped]
+    if stopped is StopReason.LIMITED:
+        return "throttled" if facts.limit is not None and facts.limit.status == "throttled" else "usage_limit"
     if facts.subtype is not None:
         return _of_result(facts)
     return _of_silence(facts)

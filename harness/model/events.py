@@ -61,7 +61,9 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """The API's own word on the account's limits. `status`: allowed, allowed_warning, rejected."""
+    """The API's word on the account's limits. `status`: allowed, allowed_warning, rejected; or throttled, which is our
+    word for answers 429 that ask for a longer wait than a session should sit out. `resets_at` None: none was named.
+    """
 
     status: str
     kind: str
@@ -100,6 +102,9 @@ class Alive:
     """Any other sign of life of the agent."""
 
 
+REACHED = frozenset({"rejected", "throttled"})
+"""What Limited says when nobody is answered until the limit ends."""
+
 SessionEvent = (
     Started
     | Requesting
@@ -127,6 +132,7 @@ class StopReason(StrEnum):
     SPINNING = "spinning"
     BUDGET = "budget"
     AUTH = "auth"
+    LIMITED = "limited"
     PAUSE = "pause"
     STOP = "stop"
     FINISHED = "finished"
@@ -138,7 +144,7 @@ class AgentExit:
 
     From the last result frame: subtype, is_error, terminal_reason, api_status, stop_reason, text, error (the API error
     word of the last synthetic message). `exception` is the class name of what the adapter caught, `detail` its text.
-    `exit_code` is agent-init's record (128 + n for signal n). `limit` is the last rejected limit event.
+    `exit_code` is agent-init's record (128 + n for signal n). `limit` is the last event of a limit that was reached.
     """
 
     subtype: str | None = None

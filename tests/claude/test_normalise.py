@@ -14,7 +14,17 @@ from claude_agent_sdk._internal.message_parser import parse_message
 from harness.agents.claude.cli import credentials, doctor, environment, find_cli
 from harness.agents.claude.normalise import Normaliser
 from harness.agents.claude.options import ClaudeOptions
-from harness.model.events import Alive, Idle, Limited, Requesting, SessionEvent, Streaming, ToolStarted, TurnEnded
+from harness.model.events import (
+    Alive,
+    Idle,
+    Limited,
+    Requesting,
+    Retrying,
+    SessionEvent,
+    Streaming,
+    ToolStarted,
+    TurnEnded,
+)
 from harness.model.session import Limits
 from tests.kit.briefs import brief
 
@@ -119,6 +129,28 @@ def test_a_reset_time_that_cannot_be_meant_is_unknown(epoch: float | None, hours
     (event,) = Reader()(type="rate_limit_event", rate_limit_info=info)
     assert isinstance(event, Limited)
     assert event.resets_at == (None if hours is None else NOW + timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(
+    ("overage", "status"), [("allowed", "allowed_warning"), ("rejected", "rejected"), (None, "rejected")]
+)
+def test_a_limit_beyond_which_requests_are_billed_is_not_reached(overage: str | None, status: str) -> None:
+    read = Reader()
+    info = {"status": "rejected", "rateLimitType": "five_hour", "overageStatus": overage}
+    (event,) = read(type="rate_limit_event", rate_limit_info=info)
+    assert isinstance(event, Limited)
+    assert event.status == status
+    assert (read.normaliser.facts.limit is None) is (status != "rejected")
+
+
+def test_a_long_wait_that_the_api_asks_for_is_a_limit_with_its_end() -> None:
+    read = Reader()
+    first, limit = read.system("api_retry", error_status=429, error="rate_limit", retry_delay_ms=100_000, attempt=1)
+    assert isinstance(first, Retrying)
+    assert limit == Limited("throttled", "", NOW + timedelta(seconds=100), None)
+    assert read.normaliser.facts.limit == limit
+    again = read.system("api_retry", error_status=429, error="rate_limit", retry_delay_ms=70_000, attempt=1)
+    assert [type(event) for event in again] == [Retrying]
 
 
 def test_only_idle_after_a_result_without_live_tasks_is_the_end() -> None:

@@ -27,8 +27,10 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
+from harness.agents.claude.refusals import Refusals
 from harness.agents.claude.tools import PREFIX
 from harness.model.events import (
+    REACHED,
     AgentExit,
     Alive,
     Compacting,
@@ -52,6 +54,8 @@ DESK_SECONDS = 60.0
 MAX_RESET = timedelta(days=8)
 SUMMARY_CHARACTERS = 120
 _EXACT = Decimal("1e-10")
+_PAID = ("allowed", "allowed_warning")
+"""What `overage_status` says while requests beyond the limit are still answered, and billed."""
 SUBAGENT_TOOLS = frozenset({"Agent", "Task"})
 
 
@@ -73,6 +77,7 @@ class Normaliser:
         self._monotonic = monotonic
         self._now = now
         self._streamed_at = float("-inf")
+        self._refusals = Refusals(limits.retry_wait_seconds, monotonic=monotonic, now=now)
         self._open: set[str] = set()
         self._started = False
         self._results = 0
@@ -108,6 +113,7 @@ class Normaliser:
         message follows its tool call, and would look like an answer that has stopped.
         """
         kind = message.event.get("type")
+        self._refusals.answered()
         if self._open or kind not in ("message_start", "content_block_start", "content_block_delta"):
             return
         if self._monotonic() - self._streamed_at >= STREAMING_SECONDS:
@@ -161,7 +167,7 @@ class Normaliser:
             case "status" if data.get("status") == "compacting":
                 yield Compacting()
             case "api_retry":
-                yield self._retrying(data)
+                yield from self._retrying(data)
             case "permission_denied":
                 yield self.denied(Denied(_text(data, "tool_name"), _text(data, "reason") or "permission rules"))
             case "session_state_changed" if data.get("state") == "idle":
@@ -177,7 +183,7 @@ class Normaliser:
         self.turns += 1
         return Requesting()
 
-    def _retrying(self, data: Mapping[str, Any]) -> Retrying:
+    def _retrying(self, data: Mapping[str, Any]) -> Iterator[SessionEvent]:
         status, delay = data.get("error_status"), data.get("retry_delay_ms")
         event = Retrying(
             status if isinstance(status, int) else None,
@@ -186,7 +192,11 @@ class Normaliser:
             int(data.get("attempt") or 0),
         )
         self.facts = replace(self.facts, retry=event)
-        return event
+        yield event
+        limit = self._refusals.retrying(event)
+        if limit is not None and self.facts.limit is None:
+            self.facts = replace(self.facts, limit=limit)
+            yield limit
 
     def _task(self, message: SystemMessage) -> None:
         """Work in the background: alive from task_started to a terminal status, whichever message brings it."""
@@ -206,8 +216,9 @@ class Normaliser:
 
     def _limited(self, message: RateLimitEvent) -> Limited:
         info = message.rate_limit_info
-        event = Limited(info.status, info.rate_limit_type or "", self._reset(info.resets_at), info.utilization)
-        if event.status == "rejected":
+        status = "allowed_warning" if info.status == "rejected" and info.overage_status in _PAID else info.status
+        event = Limited(status, info.rate_limit_type or "", self._reset(info.resets_at), info.utilization)
+        if event.status in REACHED:
             self.facts = replace(self.facts, limit=event)
         return event
 

@@ -117,7 +117,10 @@ class ClaudeSession:
                 return
 
     async def _disconnect(self, client: ClaudeSDKClient) -> None:
+        """A process that nobody understands any more is ended first: the SDK would let it work on for 5 s."""
         try:
+            if self._caught is not None and not isinstance(self._caught, ProcessError):
+                await self._start.containment.end(self._brief, term_seconds=TERM_SECONDS)
             await client.disconnect()
         except Exception as exc:
             self._caught = self._caught or exc
