@@ -122,11 +122,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     planner = ConfigPlanner(loaded, agents)
     workspaces = GitWorkspaces(home.worktrees, under=home.state, benches=home.benches)
     merger = GitMerger(home.benches, under=home.state, caller=environ)
-<<<<<<< /tmp/h6/head/harness/app/build.py
     environments = Environments(home, state.run, environ, extra, fence)
-=======
-    environments = Environments(home, state.run, environ, extra)
->>>>>>> /tmp/h6/t
     meter = LogMeter(home)
     records = SessionFiles(home.root)
     prompts = prompts_of(home)
