@@ -195,8 +195,11 @@ class Workspaces(Protocol):
         """Discard the folder. Raises Refused unless refs of ours hold its content."""
         ...
 
-    async def prune(self, keep: Sequence[str]) -> Sequence[Path]:
-        """Save and remove workspaces and benches of items that are not in `keep`; what was removed."""
+    async def prune(self, is_wanted: Callable[[str], Awaitable[bool]]) -> Sequence[Path]:
+        """Save and remove the workspaces of items that are not wanted, and benches nobody uses; what was removed.
+
+        An item is asked for while nobody can open its workspace. Raises GitError naming those that stay.
+        """
         ...
 
     async def base_file(self, repo: RepositoryRef, commit: str, path: str) -> str | None:

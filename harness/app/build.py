@@ -27,6 +27,7 @@ from harness.engine.bell import Bell, Sentry
 from harness.engine.dossier import Dossiers
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
+from harness.engine.housekeeper import Housekeeper
 from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.mover import IntegratorTools
@@ -156,6 +157,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         DiskWatch(books, clock, state, lambda: _free(home)),
         Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
         Pulse(clock, (records.touch_current, Reaper().reap)),
+        Housekeeper(books, clock, state, workspaces),
     )
     return Parts(
         home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,

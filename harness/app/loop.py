@@ -127,7 +127,6 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             await parts.reconciler.tick()
             # what became of an earlier loop's work is no outcome of this one's (contract 4)
             state.outcomes.clear()
-            await _sweep(parts, journalist)
             await parts.interrupt_watch.tick()
             await reload.readers.interrupts.consecutive()
             await parts.intake.tick()
@@ -139,18 +138,6 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             lock.release()
             lock.path.unlink(missing_ok=True)
     return _ended(parts, course)
-
-
-async def _sweep(parts: Parts, journalist: Journalist) -> None:
-    """Workspaces of finished items and benches of dead loops, saved and removed (P17)."""
-    names = [path.name for path in parts.home.worktrees.iterdir()] if parts.home.worktrees.is_dir() else []
-    items = await parts.books(lambda s: [s.item(name) for name in names])
-    keep = [item.id for item in items if item is not None and item.state not in (WorkState.DONE, WorkState.CANCELLED)]
-    try:
-        for path in await parts.workspaces.prune(keep):
-            journalist.line("INFO", "workspace.pruned", path=path)
-    except HarnessError as exc:
-        journalist.line("WARN", "workspace.left", reason=exc.message, cause=exc.cause)
 
 
 async def _say_unclean(parts: Parts) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,11 +79,12 @@ class GitWorkspaces:
 
     async def reopen(self, repo: RepositoryRef, item: str, base: str) -> Workspace | None:
         """The item's workspace as it was left, None if it is gone, broken or of another repository or base."""
-        record = self._records.load(item)
-        if not record or not record.ready or (record.path, record.base) != (str(repo.path), base):
-            return None
-        path = self._root / item
-        usable = foreign.is_folder(path) and foreign.head(path) and self._records.index(item).is_file()
+        async with held(self._records.lock(item)):
+            record = self._records.load(item)
+            if not record or not record.ready or (record.path, record.base) != (str(repo.path), base):
+                return None
+            path = self._root / item
+            usable = foreign.is_folder(path) and foreign.head(path) and self._records.index(item).is_file()
         return Workspace(path, repo, base, item) if usable else None
 
     async def state(self, workspace: Workspace) -> WorkspaceState:
@@ -146,18 +147,21 @@ class GitWorkspaces:
                 await self._check_kept(workspace)
             await self._discard(workspace.item)
 
-    async def prune(self, keep: Sequence[str]) -> Sequence[Path]:
-        """Save and remove workspaces of items that are not in `keep`, and benches nobody uses; what was removed.
+    async def prune(self, is_wanted: Callable[[str], Awaitable[bool]]) -> Sequence[Path]:
+        """Save and remove the workspaces of items that are not wanted, and benches nobody uses; what was removed.
 
+        An item is asked for under the lock of its workspace: whoever leases it later finds the folder gone, not going.
         Raises GitError after the round, naming those that could not be saved: they are still there.
         """
         removed = await bench.sweep(self._benches, under=self._under)
         problems: list[str] = []
         for path in sorted(self._root.iterdir()) if self._root.is_dir() else ():
-            if path.name.startswith(".") or path.name in keep:
+            if path.name.startswith("."):
                 continue
             try:
                 async with held(self._records.lock(path.name)):
+                    if await is_wanted(path.name):
+                        continue
                     await self._replace_existing(path.name)
                 removed.append(path)
             except HarnessError as exc:

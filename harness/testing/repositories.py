@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -189,8 +189,8 @@ class SimulatedGit:
             raise Refused(f"{workspace.path} holds unsaved work")
         self.folders.pop(workspace.item, None)
 
-    async def prune(self, keep: Sequence[str]) -> Sequence[Path]:
-        del keep
+    async def prune(self, is_wanted: Callable[[str], Awaitable[bool]]) -> Sequence[Path]:
+        del is_wanted
         return ()
 
     async def base_file(self, repo: RepositoryRef, commit: str, path: str) -> str | None:

@@ -161,12 +161,16 @@ async def test_a_bench_goes_when_its_gate_is_cancelled(here: World) -> None:
     assert list((here.state / "benches").iterdir()) == []
 
 
+async def nothing_is_wanted(_item: str) -> bool:
+    return False
+
+
 async def test_pruning_takes_abandoned_benches_and_leaves_those_in_use(here: World) -> None:
     abandoned = here.state / "benches" / "0badbeef"
     abandoned.mkdir(parents=True)
     abandoned.with_suffix(".lock").touch()
     async with here.merger.bench(here.repo, here.git("rev-parse", "main")) as bench:
-        assert await here.workspaces.prune([]) == [abandoned]
+        assert await here.workspaces.prune(nothing_is_wanted) == [abandoned]
         assert (bench / "a.txt").exists()
     assert not abandoned.exists()
 

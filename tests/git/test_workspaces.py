@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.model.errors import GitError, NotFound, Refused, Usage
-from harness.ports import RepositoryRef
+from harness.ports import RepositoryRef, Workspace
 from tests.git.support import TRAILERS, World, commit, git, make_repository, world
 
 
@@ -237,18 +237,43 @@ async def test_a_workspace_is_reopened_as_it_was_left_unless_it_is_broken(here: 
     assert await here.workspaces.reopen(here.repo, "item-1", workspace.base) is None
 
 
+async def is_kept(item: str) -> bool:
+    return item == "kept"
+
+
 async def test_pruning_saves_first_and_leaves_what_is_kept(here: World) -> None:
     kept, gone = await here.prepare("kept"), await here.prepare("gone")
     (gone.path / "a.txt").write_text("unsaved")
     stranger = here.state / "worktrees" / "stranger"
     stranger.mkdir()
     with pytest.raises(GitError, match="1 workspaces") as failed:
-        await here.workspaces.prune(["kept"])
+        await here.workspaces.prune(is_kept)
     assert "stranger" in failed.value.cause
     assert stranger.is_dir()
     assert kept.path.is_dir()
     assert not gone.path.exists()
     assert here.files("refs/harness/gone/wip/1")["a.txt"] == "unsaved"
+
+
+async def test_a_workspace_that_is_opened_while_pruning_looks_at_it_is_there_or_gone_never_going(here: World) -> None:
+    workspace = await here.prepare("item-1")
+    asked, leased = asyncio.Event(), False
+
+    async def is_wanted(_item: str) -> bool:
+        asked.set()
+        await asyncio.sleep(0)
+        return leased
+
+    async def opens() -> Workspace | None:
+        await asked.wait()
+        return await here.workspaces.reopen(here.repo, "item-1", workspace.base)
+
+    _removed, found = await asyncio.gather(here.workspaces.prune(is_wanted), opens())
+    assert found is None
+    await here.prepare("item-1")
+    leased = True
+    await here.workspaces.prune(is_wanted)
+    assert workspace.path.is_dir()
 
 
 async def test_a_preparation_that_was_cut_short_leaves_nothing_in_the_way(here: World) -> None:

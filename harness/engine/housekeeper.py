@@ -1,0 +1,48 @@
+"""Removes the workspaces that nobody will go on in, beside the work: a start does not wait for it (P17)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.engine.state import LoopState
+from harness.model.errors import HarnessError, StoreError
+from harness.model.journal import Entry
+from harness.model.work import WorkState
+from harness.ports import Books, Clock, Workspaces
+
+INTERVAL_SECONDS = 3600.0
+OVER = frozenset({WorkState.DONE, WorkState.CANCELLED})
+
+
+@dataclass(slots=True)
+class Housekeeper:
+    """A component: at the start and every hour. Content is saved before a folder goes; what cannot be saved stays."""
+
+    books: Books
+    clock: Clock
+    state: LoopState
+    workspaces: Workspaces
+    name: str = "housekeeper"
+
+    async def run(self) -> None:
+        while True:
+            await self.tick()
+            await self.clock.sleep(INTERVAL_SECONDS)
+
+    async def tick(self) -> None:
+        try:
+            for path in await self.workspaces.prune(self.is_wanted):
+                await self._note("workspace.pruned", path=str(path))
+        except HarnessError as exc:
+            if isinstance(exc, StoreError):
+                raise
+            await self._note("workspace.left", reason=exc.message, cause=exc.cause)
+
+    async def is_wanted(self, item: str) -> bool:
+        """Whether the item may be worked on again. A lease comes before its workspace is opened, so this is sure."""
+        found = await self.books(lambda s: s.item(item))
+        return found is not None and found.state not in OVER
+
+    async def _note(self, kind: str, **data: str) -> None:
+        entry = Entry(self.clock.now(), kind, self.state.actor, data=data)
+        await self.books(lambda s: s.note(entry))
