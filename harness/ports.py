@@ -364,11 +364,12 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A lease whose owner is dead, with its attempt and the last session of it."""
+    """A lease whose owner is dead, with its attempt and its last session; `boot` is the one that the owner lived in."""
 
     lease: Lease
     attempt: AttemptRow
     session: SessionRow | None
+    boot: str | None = None
 
 
 class Store(Protocol):
@@ -546,6 +547,8 @@ class Processes(Protocol):
         """End every process of a session, whoever started it; how many were ended."""
         ...
 
-    def rebooted(self, row: SessionRow) -> bool:
-        """Whether the machine was started again since: then nothing of the session lives, and nobody killed it."""
+    def rebooted(self, boot: str | None) -> bool:
+        """Whether the machine was started again since `boot`: then nothing of it lives, and nobody killed it. False for
+        one that is not known.
+        """
         ...

@@ -24,9 +24,8 @@ class LockedProcesses:
     def session_is_dead(self, session: str) -> bool:
         return is_free(self.home.session(session) / "lock")
 
-    def rebooted(self, row: SessionRow) -> bool:
-        record = read_record(self.home.session(row.id) / "agent-init.json")
-        return record is not None and record.boot != boot_id()
+    def rebooted(self, boot: str | None) -> bool:
+        return boot is not None and boot != boot_id()
 
     async def end_session(self, row: SessionRow, *, term_seconds: float = 4.0) -> int:
         record = read_record(self.home.session(row.id) / "agent-init.json")

@@ -120,6 +120,7 @@ class Attempt:
     async def _proved_later(self, plan: Plan, goes_on: Continuation) -> Outcome:
         """The session has ended under an earlier lease; only its work is still to be proved."""
         self._proving(goes_on)
+        await self._phase(Phase.PROVING, seal=goes_on.seal, base=goes_on.base)
         row = await self._tools.session.books(lambda s: s.session(goes_on.session or ""))
         self._told.session = row if row is not None and row.status in FINAL else None
         if goes_on.base:

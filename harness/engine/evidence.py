@@ -1,6 +1,6 @@
 """What a dead loop left of an attempt, and which outcome that is: from journal, session row and git, never by guessing.
 
-sealed ─────────────────────────► prove the seal, no session
+its work was being proved ──────► lost (after a reboot: interrupted): prove it again, no session
 agent said done, work committed ─► seal it, prove it, no session
 agent asked, or is blocked ──────► a person is asked
 session had ended, not settled ──► its own ending
@@ -24,6 +24,7 @@ from harness.model.work import Continuation, Phase
 from harness.ports import Autosave, Books, Clock, Orphan, Processes, Records, Store, Workspace, Workspaces
 
 PAGE = 500
+_PROOF = (Phase.PROVING, Phase.INTEGRATING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Evidence:
 
     async def read(self) -> Found:
         if self._session is None:
-            return Found(Interrupted("the loop ended before a session began", "loop"), self._item.continuation)
+            return self._without_session()
         try:
             await self._keep(self._session)
         except HarnessError as exc:
@@ -113,6 +114,13 @@ class Evidence:
             await self._note("session.unsaved", exc.message)
         found = await self._finding(self._session)
         return replace(found, wip=self._wip.ref if self._wip else None)
+
+    def _without_session(self) -> Found:
+        """Cut off before its session, or while what an earlier one had made was proved, which needs none."""
+        work = self._item.continuation
+        if work is not None and self._orphan.attempt.phase in _PROOF:
+            return self._cut_off(work)
+        return Found(Interrupted("the loop ended before a session began", "loop"), work)
 
     async def _keep(self, session: SessionRow) -> None:
         """The workspace under a ref, and the context file that a killed session could not leave (H44)."""
@@ -140,15 +148,15 @@ class Evidence:
 
     async def _finding(self, session: SessionRow) -> Found:
         attempt = self._orphan.attempt
-        if attempt.seal is not None and attempt.phase in (Phase.PROVING, Phase.INTEGRATING):
-            return self._cut_off(session, self._sealed(session, attempt.seal))
+        if attempt.phase in _PROOF:
+            return self._cut_off(self._sealed(session, attempt.seal))
         if self._said.done and (landed := await self._landed(session)) is not None:
             return landed
         if self._said.question is not None:
             return Found(Asked(self._said.question.question, self._said.question.options), self._goes_on(session))
         if self._said.claim is not None and not self._said.done:
             return Found(Asked(self._said.claim.summary, (), "blocked_work"), self._goes_on(session))
-        return self._ended(session) or self._cut_off(session, self._goes_on(session))
+        return self._ended(session) or self._cut_off(self._goes_on(session))
 
     def _ended(self, session: SessionRow) -> Found | None:
         """A session that had come to its end by itself, only unsettled."""
@@ -161,11 +169,11 @@ class Evidence:
             return None
         return Found(Failed(before.ending, "its loop ended before this was settled"), self._goes_on(session))
 
-    def _cut_off(self, session: SessionRow, work: Continuation) -> Found:
+    def _cut_off(self, work: Continuation) -> Found:
         """The loop died with it. After a reboot nobody killed anybody; else the item is under suspicion (poison)."""
-        if self._tools.processes.rebooted(session):
+        if self._tools.processes.rebooted(self._orphan.boot):
             return Found(Interrupted("the machine was started again", "loop"), work)
-        doing = "its work was being proved" if work.mode == "seal" else f"session {session.id} ran"
+        doing = "its work was being proved" if work.mode == "seal" else f"session {work.session} ran"
         return Found(Failed("lost", f"the loop ended while {doing}"), work)
 
     async def _landed(self, session: SessionRow) -> Found | None:

@@ -71,7 +71,9 @@ class Leases(Items, Pauses, Sessions):
         attempt = rows.attempt(known(self.one("attempt_facts", **key), "attempt", row["id"]))
         session = self.one("session_of_lease", **key)
         lease = Lease(rows.item(row), row["owner"], row["fence"], attempt.id, rows.at(row["leased_at"]))
-        return Orphan(lease, attempt, None if session is None else rows.session(session))
+        boot = self.one("owner_boot", owner=row["owner"])
+        last = None if session is None else rows.session(session)
+        return Orphan(lease, attempt, last, None if boot is None else boot["boot"])
 
     # --- lease --------------------------------------------------------------------------------------------------------
 

@@ -162,8 +162,8 @@ class SimulatedProcesses:
     def session_is_dead(self, session: str) -> bool:
         return session not in self.world.living
 
-    def rebooted(self, row: SessionRow) -> bool:
-        del row
+    def rebooted(self, boot: str | None) -> bool:
+        del boot
         return False
 
     async def end_session(self, row: SessionRow, *, term_seconds: float = 0.0) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from harness.model.journal import Entry
 from harness.model.session import SessionRow, SessionStatus, new_session_id
 from harness.model.work import Lease, Phase
 from harness.ports import LeaseRules, Workspace
+from harness.proc.identity import alive, boot_id, identify
 from tests.kit.engine import Engine, engine
 from tests.kit.loop import git
 
@@ -27,14 +30,15 @@ async def loop(tmp_path: Path) -> AsyncIterator[Engine]:
 class Dead:
     """A loop that leased `one` and died; nobody holds its lock. Its methods are what it had got to."""
 
-    def __init__(self, loop: Engine, owner: str = "loop-dead") -> None:
+    def __init__(self, loop: Engine, owner: str = "loop-dead", boot: str | None = None) -> None:
         self._loop = loop
+        self._boot = boot or boot_id()
         self._books = loop.parts.books
         self._owner = owner
 
     async def leased(self) -> Lease:
         loop, rules = self._loop, LeaseRules("loop", {}, "app")
-        register = {"pid": 1, "boot": "b", "start": 1, "kind": "loop", "now": loop.now}
+        register = {"pid": 1, "boot": self._boot, "start": 1, "kind": "loop", "now": loop.now}
         await self._books(lambda s: s.register(self._owner, **register))
         lease = await self._books(lambda s: s.lease(self._owner, rules, loop.now))
         assert lease is not None
@@ -87,6 +91,111 @@ async def test_a_second_loop_that_dies_with_the_same_item_parks_it(loop: Engine)
         await loop.parts.reconciler.tick()
     item = await loop.item("one")
     assert (item.state, item.attempts) == ("parked", 0)
+
+
+class Proving(Dead):
+    """A loop that died while work was proved that a session had sealed, or left as a document."""
+
+    async def sealed(self, row: SessionRow, lease: Lease, workspace: Workspace) -> None:
+        (workspace.path / "one.txt").write_text("one\n")
+        git(workspace.path, "add", "one.txt")
+        git(workspace.path, "commit", "-qm", "add one.txt")
+        seal = await self._loop.parts.workspaces.seal(workspace, (("Harness-Item", "one"),))
+        await self.heard(row, "session.claimed", status="done", summary="all of it")
+        await self._books(lambda s: s.phase(lease, Phase.PROVING, self._loop.now, seal=seal.commit))
+
+    async def proved_again(self) -> None:
+        """What a later loop does with the seal, up to its end by SIGKILL."""
+        lease = await self.leased()
+        goes_on = lease.item.continuation
+        assert goes_on is not None
+        facts = {"seal": goes_on.seal, "base": goes_on.base}
+        await self._books(lambda s: s.phase(lease, Phase.PROVING, self._loop.now, **facts))
+
+
+@pytest.mark.parametrize("kind", ["commit", "document"])
+async def test_work_whose_proof_kills_a_second_loop_is_parked_with_its_dossier_and_its_seal(
+    loop: Engine, kind: str
+) -> None:
+    await loop.add("one")
+    first = Proving(loop, "first")
+    lease, row, workspace = await first.running()
+    if kind == "commit":
+        await first.sealed(row, lease, workspace)
+    else:
+        await first.heard(row, "session.claimed", status="done", summary="all of it")
+        await loop.parts.books(lambda s: s.phase(lease, Phase.PROVING, loop.now))
+    await loop.parts.reconciler.tick()
+    item = await loop.item("one")
+    assert (item.state, item.rescues) == ("ready", 1)
+    goes_on = item.continuation
+    await Proving(loop, "second").proved_again()
+    await loop.parts.reconciler.tick()
+    item = await loop.item("one")
+    assert (item.state, item.attempts, item.continuation) == ("parked", 0, goes_on)
+    assert "poison" in item.reason
+    assert len(await loop.sessions("one")) == 1
+    dossier = (loop.parts.home.state / "dossiers" / "one.md").read_text()
+    assert "its work was being proved" in dossier
+
+
+async def test_a_loop_puts_on_record_that_it_proves_before_it_proves(tmp_path: Path) -> None:
+    gate = f"test -e {tmp_path}/go || {{ touch {tmp_path}/began; sleep 60; }}"
+    async with engine(tmp_path, gate=gate) as loop:
+        await loop.add("one")
+        first = Proving(loop, "first")
+        lease, row, workspace = await first.running()
+        await first.sealed(row, lease, workspace)
+        await loop.parts.reconciler.tick()
+        running = asyncio.ensure_future(loop.run(drain=True))
+        await loop.until("attempt.phase", loop.heard.kinds().count("attempt.phase") + 1)
+        last = (await loop.parts.books(lambda s: s.attempts("one")))[-1]
+        assert (last.phase, last.seal is not None) == ("proving", True)
+        (tmp_path / "go").touch()
+        loop.parts.state.stop("test")
+        await running
+
+
+@pytest.mark.parametrize("phase", ["running", "proving"])
+async def test_after_a_reboot_a_lease_is_dead_at_once_and_nobody_is_suspected(loop: Engine, phase: str) -> None:
+    await loop.add("one")
+    for owner in ("first", "second", "third"):
+        dead = Proving(loop, owner, boot="another boot")
+        if phase == "proving" and owner != "first":
+            await dead.proved_again()
+        else:
+            lease, row, workspace = await dead.running()
+            if phase == "proving":
+                await dead.sealed(row, lease, workspace)
+        assert await loop.parts.reconciler.tick() == 1
+        item = await loop.item("one")
+        assert (item.state, item.attempts, item.rescues) == ("ready", 0, 0)
+    outcomes = [attempt.outcome for attempt in await loop.parts.books(lambda s: s.attempts("one"))]
+    assert outcomes == ["interrupted"] * 3
+
+
+async def test_after_a_reboot_a_stranger_with_the_pid_of_an_agent_is_not_touched(loop: Engine) -> None:
+    await loop.add("one")
+    _, row, _ = await Dead(loop, boot="another boot").running()
+    stranger = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
+    try:
+        me = identify(stranger.pid)
+        assert me is not None
+        record = {
+            "pid": me.pid,
+            "start": me.start,
+            "boot": "another boot",
+            "agent_pid": me.pid,
+            "agent_start": me.start,
+        }
+        (folder := loop.parts.home.session(row.id)).mkdir(parents=True, exist_ok=True)
+        (folder / "agent-init.json").write_text(json.dumps(record))
+        await loop.parts.reconciler.tick()
+        assert (await loop.item("one")).state == "ready"
+        assert alive(me)
+    finally:
+        stranger.kill()
+        await stranger.wait()
 
 
 async def test_work_that_was_claimed_is_proved_without_another_session(loop: Engine) -> None:

@@ -96,6 +96,10 @@ ON CONFLICT (owner) DO UPDATE SET
   pid = excluded.pid, boot = excluded.boot, start = excluded.start, kind = excluded.kind,
   registered_at = excluded.registered_at, ended_at = NULL
 
+-- name: owner_boot
+-- Which start of the machine an owner lived in.
+SELECT boot FROM owners WHERE owner = :owner
+
 -- name: owner_end
 -- The owner has ended.
 UPDATE owners SET ended_at = :now WHERE owner = :owner AND ended_at IS NULL
