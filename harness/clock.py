@@ -16,3 +16,11 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def slept_seconds() -> float:
+    """How long this machine has been suspended since its boot: Linux leaves that out of monotonic time. 0.0 where the
+    system does not tell (macOS): a sleep looks there as if the clock had been set forward.
+    """
+    since_boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if since_boot is None else time.clock_gettime(since_boot) - time.monotonic()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from harness.model.events import AgentExit, SessionEvent, StopReason
-from harness.model.journal import AttemptRow, Entry, Integration, Pause
+from harness.model.journal import AttemptRow, Entry, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome, Verdict
 from harness.model.session import Brief, SessionRow
 from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
@@ -442,6 +442,14 @@ class Store(Protocol):
 
     def streak(self, limit: int) -> Sequence[AttemptRow]:
         """The latest counted attempts, newest first, up to one that ended well or to the last loop pause by file."""
+        ...
+
+    def recent_ends(self, limit: int) -> Sequence[PastEnd]:
+        """How sessions among the newest `limit` leases ended, oldest first: what breakers remember over a start."""
+        ...
+
+    def begin_waits_anew(self, now: datetime) -> int:
+        """The clock was set back: waits of ours that were set after `now` get their length from now on; how many."""
         ...
 
     # pauses

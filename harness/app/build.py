@@ -20,7 +20,7 @@ from harness.app.processes import LockedProcesses
 from harness.app.proving import GateProver
 from harness.app.queue_file import EngineMirror
 from harness.app.reload import Readers, lane_caps
-from harness.clock import SystemClock
+from harness.clock import SystemClock, slept_seconds
 from harness.config.load import Loaded
 from harness.engine.attempt import Attempt
 from harness.engine.bell import Bell, Sentry
@@ -39,6 +39,7 @@ from harness.engine.settler import Settler
 from harness.engine.state import LoopState
 from harness.engine.supervisor import Component
 from harness.engine.surroundings import DiskWatch, Intake, Pulse
+from harness.engine.timekeeper import Timekeeper
 from harness.engine.worker import Course, Worker, WorkerTools
 from harness.git.merge import GitMerger
 from harness.git.workspace import GitWorkspaces
@@ -78,6 +79,7 @@ class Parts:
     workspaces: GitWorkspaces
     interrupt_watch: InterruptWatch
     intake: Intake
+    timekeeper: Timekeeper
     others: tuple[Component, ...]
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
     guards: Guards
@@ -146,6 +148,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     mirror = EngineMirror(home, loaded, clock)
     readers = Readers(planner, composer, prover, interrupts, environments, mirror)
     intake = Intake(books, clock, state, mirror)
+    timekeeper = Timekeeper(books, clock, state, slept_seconds)
     wal = home.database.with_name(home.database.name + "-wal")
     others = (
         Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file]),
@@ -158,10 +161,12 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
         Pulse(clock, (records.touch_current, Reaper().reap)),
         Housekeeper(books, clock, state, workspaces),
+        timekeeper,
     )
     return Parts(
         home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,
-        workspaces, watch, intake, others, lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
+        workspaces, watch, intake, timekeeper, others,
+        lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
         guards, readers, fence,
     )  # fmt: skip
 

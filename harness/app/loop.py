@@ -124,11 +124,14 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             await parts.guards.purse.begin()
             await parts.books(lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now()))
             parts.books.patient = True
+            await parts.timekeeper.begin()
             await parts.reconciler.tick()
             # what became of an earlier loop's work is no outcome of this one's (contract 4)
             state.outcomes.clear()
             await parts.interrupt_watch.tick()
             await reload.readers.interrupts.consecutive()
+            for breaker in (parts.guards.api, parts.guards.spawns):
+                await breaker.begin()
             await parts.intake.tick()
             supervisor = Supervisor(clock, lambda name, exc: _failed(journalist, name, exc), state.stop)
             await supervisor.run(parts.worker(course), parts.others)

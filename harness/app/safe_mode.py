@@ -22,7 +22,7 @@ async def beware(parts: Parts) -> bool:
 
     def look(store: Store) -> bool:
         assert isinstance(store, SqliteStore)
-        unclean = unclean_runs(store, now - WITHIN, SOURCE)
+        unclean = unclean_runs(store, now - WITHIN, now, SOURCE)
         if unclean <= most:
             return False
         minutes = round(WITHIN.total_seconds() / 60)

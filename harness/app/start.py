@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from harness.app.build import build
@@ -28,13 +28,14 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags of `run`; None = as configured. `until` is the local time of day or the end of a span, worked out."""
+    """The flags of `run`; None = as configured. `until` is the local time of day, worked out; `seconds` the span."""
 
     max_iterations: int | None = None
     once: bool = False
     drain: bool = False
     workers: int | None = None
     until: datetime | None = None
+    seconds: float | None = None
 
 
 def span(text: str) -> timedelta:
@@ -50,9 +51,10 @@ def time_of_day(text: str, now: datetime) -> datetime:
     found = re.fullmatch(r"(\d{1,2}):(\d{2})", text)
     if not found or int(found[1]) > 23 or int(found[2]) > 59:
         raise Usage(f"not a time of day: {text!r}", hint="07:00")
-    local = now.astimezone()
-    wanted = local.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
-    return wanted if wanted > local else wanted + timedelta(days=1)
+    today, at = now.astimezone().date(), time(int(found[1]), int(found[2]))
+    # each day by itself: between two of them the local clock may be changed
+    days = (datetime.combine(today + timedelta(days=more), at).astimezone() for more in (0, 1))
+    return next(wanted for wanted in days if wanted > now)
 
 
 def journal(home: Home, *, verbose: bool = False, debug: bool = False) -> Journal:
@@ -81,6 +83,7 @@ def course_of(loaded: Loaded, options: Options) -> Course:
         once=options.once,
         drain=options.drain,
         until=options.until,
+        seconds=options.seconds,
         workers=settings.workers,
         iteration_delay_seconds=settings.iteration_delay,
         pass_seconds=settings.interrupt_check_interval,

@@ -66,12 +66,13 @@ def run(
     now = call.now()
     if span and until:
         raise Usage("--for and --until are two ends for one loop", hint="give one of them")
-    end = now + app.span(span) if span else app.time_of_day(until, now) if until else None
+    end = app.time_of_day(until, now) if until else None
+    seconds = app.span(span).total_seconds() if span else None
     if objective is not None:
         if not once:
             raise Usage("an objective is worked on once", hint='./loop run --once "objective"')
         return _adhoc(call, objective)
-    ended = app.start(call.home, app.Options(max_iterations, once, drain, workers, end))
+    ended = app.start(call.home, app.Options(max_iterations, once, drain, workers, end, seconds))
     _say(call, ended)
     return ended.status
 

@@ -3,19 +3,22 @@
 The API's breaker is per model: at least 5 sessions failed by the API within 5 minutes, and at least half of all, open
 it for 60 s · 2ⁿ, at most 30 min; then one session probes. Sessions that do not even start say something of the machine,
 not of their items: 3 in a row, over two items, write the interrupt file (H17, H21).
+
+Both count in memory, and at each start what the store knows of the last sessions: a loop that dies forgets nothing.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from harness.engine.state import LoopState
 from harness.interrupt_file import request
 from harness.model.events import SessionEvent, Started
-from harness.model.journal import Entry
-from harness.model.outcome import ENDINGS, PROBE_BACKOFF, Cause, Failed, Interrupted, Outcome
+from harness.model.journal import Entry, PastEnd
+from harness.model.outcome import ENDINGS, PROBE_BACKOFF, Cause, Failed, Interrupted, Outcome, outcome_word
 from harness.model.session import SessionRow
 from harness.model.work import Lease
 from harness.ports import Books, Clock
@@ -23,6 +26,11 @@ from harness.ports import Books, Clock
 WINDOW_SECONDS = 300.0
 MOST_FAILURES = 5
 SPAWN_FAILURES = 3
+REMEMBERED = 200
+"""Leases looked back at by a start."""
+MOST_OPENED = 6
+"""From here on the wait of a breaker is the longest."""
+_SOURCE = "breaker "
 _SILENT = frozenset({Cause.LIMIT, Cause.AUTH, Cause.CONFIG, Cause.RESOURCE, Cause.HARNESS, Cause.PERMANENT})
 """Causes that say nothing of the API's health."""
 _UNBORN = frozenset({"stalled_start", "crashed", "protocol", "agent_init_killed"})
@@ -31,13 +39,25 @@ _UNBORN = frozenset({"stalled_start", "crashed", "protocol", "agent_init_killed"
 
 @dataclass(slots=True)
 class ApiBreaker:
-    """A Witness. What it has counted is forgotten with the loop; what it has opened is in the store."""
+    """A Witness. The window is time that the machine was awake: while it slept, nothing was heard of the API."""
 
     books: Books
     clock: Clock
     state: LoopState
     _ends: defaultdict[str, deque[tuple[float, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _opened: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    async def begin(self) -> None:
+        """At a start: count what the store knows of before, and how often each open pause had been opened."""
+        now, at = self.clock.now(), self.clock.monotonic()
+        self._ends.clear()
+        for end in await self.books(lambda s: s.recent_ends(REMEMBERED)):
+            failed, age = _was_failed_by_api(end), (now - end.ended_at).total_seconds()
+            if failed is not None and 0 <= age <= WINDOW_SECONDS:
+                self._ends[end.model or "default"].append((at - age, failed))
+        for pause in await self.books(lambda s: s.pauses()):
+            if pause.source.startswith(_SOURCE) and pause.until is not None:
+                self._opened[pause.source.removeprefix(_SOURCE)] = _times_opened(pause.until - pause.began_at)
 
     async def settled(self, lease: Lease, outcome: Outcome, session: SessionRow | None) -> None:
         failed = _failed_by_api(outcome)
@@ -76,14 +96,31 @@ class ApiBreaker:
 
 
 def _source(model: str) -> str:
-    return f"breaker {model}"
+    return f"{_SOURCE}{model}"
+
+
+def _times_opened(since_the_first: timedelta) -> int:
+    """How often a breaker was opened, at most, that ends `since_the_first` time: the waits double, and add up."""
+    times, waited = 1, PROBE_BACKOFF.delay(1, 0.0)
+    while times < MOST_OPENED and waited + PROBE_BACKOFF.delay(times + 1, 0.0) <= since_the_first:
+        times += 1
+        waited += PROBE_BACKOFF.delay(times, 0.0)
+    return times
 
 
 def _failed_by_api(outcome: Outcome) -> bool | None:
     """None if the end says nothing of the API."""
     if isinstance(outcome, Interrupted):
         return None
-    cause = ENDINGS[outcome.ending].cause if isinstance(outcome, Failed) else Cause.AGENT
+    return _blames_api(outcome.ending if isinstance(outcome, Failed) else None)
+
+
+def _was_failed_by_api(end: PastEnd) -> bool | None:
+    return None if end.outcome == outcome_word(Interrupted("", "")) else _blames_api(end.ending)
+
+
+def _blames_api(ending: str | None) -> bool | None:
+    cause = Cause.AGENT if ending is None else ENDINGS[ending].cause
     return None if cause in _SILENT else cause is Cause.API
 
 
@@ -98,6 +135,19 @@ class SpawnBreaker:
     _started: set[str] = field(default_factory=set)
     _failures: list[tuple[str, str]] = field(default_factory=list)
 
+    async def begin(self) -> None:
+        """At a start, once it is known whether the interrupt file still stands: count what the store knows of before.
+
+        The loop that settled the last of a row may have died before it could say so.
+        """
+        self._failures.clear()
+        for end in await self.books(lambda s: s.recent_ends(REMEMBERED)):
+            if end.ran or end.cleared:
+                self._failures.clear()
+            elif end.ending in _UNBORN:
+                self._failures.append((end.item, end.ending))
+        await self._judge()
+
     async def heard(self, row: SessionRow, event: SessionEvent) -> None:
         if isinstance(event, Started):
             self._started.add(row.id)
@@ -111,6 +161,9 @@ class SpawnBreaker:
         if started or not isinstance(outcome, Failed) or outcome.ending not in _UNBORN:
             return
         self._failures.append((lease.item.id, outcome.ending))
+        await self._judge()
+
+    async def _judge(self) -> None:
         if len(self._failures) >= SPAWN_FAILURES and len({item for item, _ in self._failures}) > 1:
             await self._raise()
 

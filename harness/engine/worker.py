@@ -21,12 +21,16 @@ RESUMABLE = frozenset({WorkState.READY, WorkState.DELAYED, WorkState.BLOCKED})
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How long to go on. `max_iterations` 0 = no end; `once` at most one item; `drain` until nothing is left to do."""
+    """How long to go on. `max_iterations` 0 = no end; `once` at most one item; `drain` until nothing is left to do.
+
+    `until` is a time on the clock, `seconds` a span that no setting of the clock makes longer; None = no end.
+    """
 
     max_iterations: int = 0
     once: bool = False
     drain: bool = False
     until: datetime | None = None
+    seconds: float | None = None
     workers: int = 1
     iteration_delay_seconds: float = 5.0
     pass_seconds: float = 30.0
@@ -63,10 +67,12 @@ class Worker:
         self._said_idle = False
         self._said_pause: int | None = None
         self._idle_since: float | None = None
+        self._began = 0.0
         self.failed: BaseException | None = None
 
     async def run(self) -> None:
         state = self._tools.state
+        self._began = self._tools.clock.monotonic()
         while self.failed is None:
             ticket = state.bell.ticket()
             if state.stopping or self._over_time():
@@ -224,14 +230,23 @@ class Worker:
         return min(wait, self._course.pass_seconds if self._course.max_iterations else RESCAN_SECONDS)
 
     async def _wait(self, ticket: int, seconds: float) -> bool:
-        until = self._course.until
-        if until is not None:
-            seconds = min(seconds, max(0.05, (until - self._tools.clock.now()).total_seconds()))
+        if (left := self._seconds_left()) is not None:
+            seconds = min(seconds, max(0.05, left))
         await self._tools.state.bell.after(ticket, seconds)
         return True
 
     def _over_time(self) -> bool:
-        return self._course.until is not None and self._tools.clock.now() >= self._course.until
+        left = self._seconds_left()
+        return left is not None and left <= 0
+
+    def _seconds_left(self) -> float | None:
+        """Until this course is at its end by time."""
+        course, clock, left = self._course, self._tools.clock, []
+        if course.until is not None:
+            left.append((course.until - clock.now()).total_seconds())
+        if course.seconds is not None:
+            left.append(self._began + course.seconds - clock.monotonic())
+        return min(left, default=None)
 
     async def _say_idle(self, delayed: int) -> None:
         if not self._said_idle:

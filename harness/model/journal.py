@@ -90,3 +90,21 @@ class AttemptRow:
     workspace: str | None = None
     commits: tuple[str, ...] = ()
     verdicts: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastEnd:
+    """How a settled session ended, as breakers remember it over a start of the loop.
+
+    `outcome` and `ending` as in the attempt; `ran`: its agent was heard to work; `cleared`: the interrupt file has gone
+    away since, by a person's will.
+    """
+
+    item: str
+    session: str
+    model: str | None
+    outcome: str
+    ending: str | None
+    ended_at: datetime
+    ran: bool
+    cleared: bool

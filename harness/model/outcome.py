@@ -277,6 +277,8 @@ class Backoff:
 
 AGENT_BACKOFF = Backoff(60, 4, 3600, 0.2)
 API_BACKOFF = Backoff(15, 2, 900, 1.0)
+LONGEST_WAIT = timedelta(seconds=max(AGENT_BACKOFF.cap_seconds, API_BACKOFF.cap_seconds))
+"""Of an item, by our own will."""
 LIMIT_BACKOFF = Backoff(60, 2, 1800, 0.0)
 PROBE_BACKOFF = Backoff(60, 2, 1800, 0.0)
 MAX_RESCUES = 3

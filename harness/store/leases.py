@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import LeaseLost, Refused, Usage
-from harness.model.journal import AttemptRow, Entry
-from harness.model.outcome import ENDINGS, Cause, Disposition, Failed, Outcome, Verified, outcome_word
+from harness.model.journal import AttemptRow, Entry, PastEnd
+from harness.model.outcome import ENDINGS, LONGEST_WAIT, Cause, Disposition, Failed, Outcome, Verified, outcome_word
 from harness.model.session import SessionRow
 from harness.model.work import Lease, Phase, WorkItem, WorkState
 from harness.store import rows
@@ -171,6 +171,22 @@ class Leases(Items, Pauses, Sessions):
     def streak(self, limit: int) -> Sequence[AttemptRow]:
         """The latest counted attempts since one ended well or the interrupt file went away, newest first."""
         return [rows.attempt(row) for row in self.all("attempts_streak", limit=limit)]
+
+    def recent_ends(self, limit: int) -> Sequence[PastEnd]:
+        """How sessions among the newest `limit` leases ended, oldest first; by the order of settlements."""
+        return [rows.past_end(row) for row in self.all("ends_latest", limit=limit)]
+
+    def begin_waits_anew(self, now: datetime) -> int:
+        """Waits of ours that were set at a time after `now` (the clock was set back) get their length from now on; how
+        many. What an operator set is left alone.
+        """
+        with self.together():
+            longest = LONGEST_WAIT // timedelta(milliseconds=1)
+            items = self.all("waits_begin_anew", now=rows.ms(now), longest=longest)
+            for row in items:
+                data = {"changes": {"not_before": rows.at(row["not_before"])}}
+                self.record(Entry(now, "item.updated", "loop", item=row["id"], data=data))
+            return len(items) + self.begin_pauses_anew(now)
 
     # --- settle -------------------------------------------------------------------------------------------------------
 

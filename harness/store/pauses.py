@@ -96,9 +96,9 @@ class Pauses(Journal):
         with self.together():
             found = self.one("pause_open", scope=scope, source=source)
             before = None if found is None else rows.pause(found)
-            values = {"kind": kind, "reason": reason, "until": rows.ms_or_none(until)}
+            values = {"kind": kind, "reason": reason, "until": rows.ms_or_none(until), "now": rows.ms(now)}
             if before is None:
-                self.insert("pause_insert", values | {"scope": scope, "source": source, "now": rows.ms(now)})
+                self.insert("pause_insert", values | {"scope": scope, "source": source})
             else:
                 self.run("pause_change", id=before.id, **values)
             after = rows.pause(known(self.one("pause_open", scope=scope, source=source), "pause", scope))
@@ -114,7 +114,7 @@ class Pauses(Journal):
             closed = self.all("pause_close", scope=scope, source=source, by=by, now=rows.ms(now))
             for row in closed:
                 data = {"scope": scope, "reason": row["reason"], "source": row["source"]}
-                data["seconds"] = round((rows.ms(now) - row["began_at"]) / 1000, 3)
+                data["seconds"] = _seconds(row["began_at"], now)
                 self.record(Entry(now, "pause.closed", by, item=_item_of(scope), data=data))
             return len(closed)
 
@@ -122,12 +122,26 @@ class Pauses(Journal):
         """Part of a lease: what ends at its time needs nobody to end it, also over a restart."""
         for row in self.all("pauses_expire", now=rows.ms(now)):
             data = {name: row[name] for name in ("scope", "reason", "source")}
-            data["seconds"] = round((rows.ms(now) - row["began_at"]) / 1000, 3)
+            data["seconds"] = _seconds(row["began_at"], now)
             self.record(Entry(now, "pause.closed", "its time had come", item=_item_of(row["scope"]), data=data))
+
+    def begin_pauses_anew(self, now: datetime) -> int:
+        """Times that were set after `now` (the clock was set back) are as far off as they were; how many."""
+        with self.together():
+            changed = self.all("pauses_begin_anew", now=rows.ms(now))
+            for row in changed:
+                data = {name: row[name] for name in ("scope", "kind", "reason")} | {"until": rows.at(row["until"])}
+                self.record(Entry(now, "pause.changed", row["source"], item=_item_of(row["scope"]), data=data))
+            return len(changed)
 
     def pauses(self) -> Sequence[Pause]:
         """The open ones, oldest first."""
         return [rows.pause(row) for row in self.all("pauses_open")]
+
+
+def _seconds(began_at: int, now: datetime) -> float:
+    """How long it took; a clock that was set back meanwhile makes no time negative."""
+    return round(max(0, rows.ms(now) - began_at) / 1000, 3)
 
 
 def _item_of(scope: str) -> str | None:

@@ -41,9 +41,9 @@ def latest_run(database: Database) -> Run | None:
     return Run(**{**dict(row), **times})
 
 
-def unclean_runs(database: Database, since: datetime, source: str) -> int:
-    """Starts that had no end, since then and since the last pause of `source` ended."""
-    row = database.one("runs_unclean", since=rows.ms(since), source=source)
+def unclean_runs(database: Database, since: datetime, now: datetime, source: str) -> int:
+    """Starts that had no end, from `since` to `now` and since the last pause of `source` ended."""
+    row = database.one("runs_unclean", since=rows.ms(since), now=rows.ms(now), source=source)
     assert row is not None
     return int(row["number"])
 

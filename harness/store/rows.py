@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness.model.journal import AttemptRow, Entry, Integration, Pause
+from harness.model.journal import AttemptRow, Entry, Integration, PastEnd, Pause
 from harness.model.session import SessionRow, SessionStatus
 from harness.model.work import Continuation, WorkItem, WorkState
 
@@ -163,6 +163,11 @@ def attempt(row: sqlite3.Row) -> AttemptRow:
         commits=tuple(_unpacked(row["commits"])),
         verdicts=tuple(_unpacked(row["verdicts"])),
     )
+
+
+def past_end(row: sqlite3.Row) -> PastEnd:
+    plain = {name: row[name] for name in ("item", "session", "model", "outcome", "ending")}
+    return PastEnd(**plain, ended_at=at(row["ended_at"]), ran=bool(row["ran"]), cleared=bool(row["cleared"]))
 
 
 def integration(row: sqlite3.Row) -> Integration:

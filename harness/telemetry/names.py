@@ -48,6 +48,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "loop.idle": _info("No work available; waiting"),
         "loop.paused": _warn("Loop paused"),
         "loop.stopping": _info("Loop stopping"),
+        "clock.jumped": _warn("The clock jumped"),
         "component.failed": _error("A part of the loop failed"),
         "preflight": _warn("Found before the start"),
         "config.reloaded": _info("Configuration read again; the next attempt has it"),
@@ -109,7 +110,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
 )
 
 _COMPONENTS: Mapping[str, str] = MappingProxyType(
-    dict.fromkeys(("run", "pause", "interrupt", "component", "config", "preflight"), "loop")
+    dict.fromkeys(("run", "pause", "interrupt", "clock", "component", "config", "preflight"), "loop")
     | {"item": "queue", "decision": "queue", "attempt": "worker"}
     | {"integration": "integrator", "library": "libraries"}
 )

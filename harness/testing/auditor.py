@@ -56,26 +56,25 @@ class _Pause:
 class Breaker:
     """The consecutive failures as the rules of architecture 7 count them, from settled attempts alone.
 
-    By the wall clock, as the store does: one that is set back puts what happened since among what was before.
+    In the order in which they were settled, whatever the wall clock said.
     """
 
     limit: int
-    counted: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MOST_FAILURES))
-    cleared_ms: int = -1
+    counted: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_FAILURES))
     due_ms: int | None = None
 
     def failed(self, at: int, item: str) -> None:
-        self.counted.append((at, item))
+        self.counted.append(item)
         if self.due_ms is None and self.is_due():
             self.due_ms = at
 
-    def clear(self, at: int) -> None:
-        self.cleared_ms = max(self.cleared_ms, at)
+    def clear(self) -> None:
+        self.counted.clear()
         self.due_ms = None
 
     def is_due(self) -> bool:
-        late = sorted(failure for failure in self.counted if failure[0] > self.cleared_ms)[-self.limit :]
-        return len(late) >= self.limit and len({item for _, item in late}) >= 2
+        late = list(self.counted)[-self.limit :]
+        return len(late) >= self.limit and len(set(late)) >= 2
 
 
 class Auditor:
@@ -231,7 +230,7 @@ class Auditor:
         if counted:
             self._breaker.failed(at, entry["item"])
         elif data["outcome"] in WELL:
-            self._breaker.clear(at)
+            self._breaker.clear()
 
     def _under_lease(self, entry: Any, data: Mapping[str, Any]) -> None:
         item = self._items[entry["item"]]
@@ -264,7 +263,7 @@ class Auditor:
         if pause is None:
             self._broken(entry, f"closes a pause of {data['scope']} that was not open")
         elif data["scope"] == "loop" and pause.kind == "file":
-            self._breaker.clear(entry["at"])
+            self._breaker.clear()
 
     def _interrupted(self, entry: Any, data: Mapping[str, Any]) -> None:
         if data["condition"] != "consecutive_failures":

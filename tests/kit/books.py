@@ -18,10 +18,11 @@ from tests.kit.stores import NOW, Sqlite
 
 @dataclass
 class Hand:
-    """A clock moved by hand."""
+    """A clock moved by hand: `move` lets time pass, `set` turns the clock on the wall, `suspend` puts to sleep."""
 
     at: datetime = NOW
     seconds: float = 0.0
+    asleep: float = 0.0
 
     def now(self) -> datetime:
         return self.at
@@ -35,6 +36,16 @@ class Hand:
     def move(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
         self.seconds += seconds
+
+    def set(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+    def suspend(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.asleep += seconds
+
+    def slept(self) -> float:
+        return self.asleep
 
 
 @dataclass

@@ -21,7 +21,8 @@ SELECT coalesce(max(seq), 0) AS seq FROM journal
 
 -- name: run_insert
 -- One start of the loop.
-INSERT INTO runs (run, pid, version, began_at) VALUES (:run, :pid, :version, :now)
+INSERT INTO runs (run, pid, version, began_at, began_seq)
+VALUES (:run, :pid, :version, :now, (SELECT coalesce(max(seq), 0) + 1 FROM journal))
 
 -- name: run_end
 -- Its end.

@@ -51,7 +51,9 @@ SELECT * FROM attempts WHERE item = :item AND fence = :fence
 -- name: attempt_write
 -- How far an attempt is, or how it ended.
 UPDATE attempts SET
-  phase = :phase, ended_at = :ended_at, outcome = :outcome, ending = :ending, cause = :cause, counted = :counted,
+  phase = :phase, ended_at = :ended_at,
+  ended_seq = CASE WHEN :ended_at IS NULL THEN NULL ELSE (SELECT coalesce(max(seq), 0) FROM journal) END,
+  outcome = :outcome, ending = :ending, cause = :cause, counted = :counted,
   sentence = :sentence, evidence = :evidence, base = :base, seal = :seal, workspace = :workspace, commits = :commits,
   verdicts = :verdicts
 WHERE id = :id
@@ -62,13 +64,35 @@ SELECT * FROM attempts WHERE item = :item ORDER BY fence
 
 -- name: attempts_streak
 -- Attempts that counted against their items, newest first, since the last one that ended well and since the interrupt
--- file last went away.
+-- file last went away; in the order in which they were settled, whatever the clock said.
 SELECT * FROM attempts
 WHERE counted = 1
-  AND ended_at > coalesce((SELECT max(ended_at) FROM attempts WHERE outcome IN ('verified', 'claimed')), 0)
-  AND ended_at > coalesce((SELECT max(ended_at) FROM pauses WHERE scope = 'loop' AND kind = 'file'), 0)
-ORDER BY ended_at DESC, id DESC
+  AND ended_seq > coalesce((SELECT max(ended_seq) FROM attempts WHERE outcome IN ('verified', 'claimed')), 0)
+  AND ended_seq > coalesce((SELECT max(ended_seq) FROM pauses WHERE scope = 'loop' AND kind = 'file'), 0)
+ORDER BY ended_seq DESC
 LIMIT :limit
+
+-- name: ends_latest
+-- The ends among the newest leases that had a session, oldest first: what breakers remember over a start. `ran`: its
+-- agent was heard; `cleared`: the interrupt file has gone away since.
+SELECT attempts.item, attempts.outcome, attempts.ending, attempts.ended_at, sessions.id AS session, sessions.model,
+  EXISTS (
+    SELECT 1 FROM journal WHERE journal.session = sessions.id AND journal.kind = 'session.updated'
+      AND json_extract(journal.data, '$.status') IN ('running', 'waiting_api')) AS ran,
+  attempts.ended_seq <= coalesce((SELECT max(ended_seq) FROM pauses WHERE scope = 'loop' AND kind = 'file'), 0)
+    AS cleared
+FROM attempts JOIN sessions ON sessions.item = attempts.item AND sessions.fence = attempts.fence
+WHERE attempts.id > (SELECT coalesce(max(id), 0) FROM attempts) - :limit AND attempts.ended_seq IS NOT NULL
+ORDER BY attempts.ended_seq
+
+-- name: waits_begin_anew
+-- Waits of our own, set at a time that has not come yet: the clock has been set back since. Each is as long as it was,
+-- from now on. An operator's time is left alone: it is further off than any wait of ours, or set since.
+UPDATE items SET not_before = :now + not_before - settled.ended_at, updated_at = :now
+FROM attempts AS settled
+WHERE items.state = 'delayed' AND items.updated_at > :now AND settled.item = items.id AND settled.fence = items.fence
+  AND settled.ended_at > :now AND not_before BETWEEN settled.ended_at AND settled.ended_at + :longest
+RETURNING items.id, not_before
 
 -- name: item_settle
 -- The end of a lease. The fence and the owner must still be the ones of the lease.

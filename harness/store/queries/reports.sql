@@ -8,7 +8,7 @@ SELECT id FROM sessions WHERE id >= :low AND id < :high ORDER BY id LIMIT :limit
 
 -- name: run_latest
 -- The newest start of the loop.
-SELECT run, pid, version, began_at, ended_at, reason, iterations FROM runs ORDER BY began_at DESC LIMIT 1
+SELECT run, pid, version, began_at, ended_at, reason, iterations FROM runs ORDER BY began_seq DESC LIMIT 1
 
 -- name: outcomes_since
 -- How settled attempts ended.
@@ -20,10 +20,16 @@ SELECT json_extract(metrics, '$.cost_usd') AS cost FROM sessions WHERE ended_at 
 
 -- name: attempts_latest
 -- The last settled attempts, newest first.
-SELECT * FROM attempts WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT :limit
+SELECT * FROM attempts WHERE ended_seq IS NOT NULL ORDER BY ended_seq DESC LIMIT :limit
 
 -- name: runs_unclean
--- Starts without an end since then, and since a person last ended the pause of that source.
+-- Starts without an end since then, and since a person last ended the pause of that source. A start that lies ahead of
+-- us was before the clock was set back: how long ago, nobody knows.
 SELECT count(*) AS number FROM runs
-WHERE ended_at IS NULL AND began_at >= :since
-  AND began_at > coalesce((SELECT max(ended_at) FROM pauses WHERE source = :source), 0)
+WHERE ended_at IS NULL AND began_at BETWEEN :since AND :now
+  AND began_seq > coalesce((SELECT max(ended_seq) FROM pauses WHERE source = :source), 0)
+
+-- name: strains_of_session
+-- Bounds it crossed, and came back from, in order.
+SELECT kind, data FROM journal
+WHERE session = :session AND kind IN ('session.strained', 'session.alert', 'session.relieved') ORDER BY seq
