@@ -385,7 +385,7 @@ _HOUSE = (
         "yq eval '.' config.yaml",
     ),
     _built("config schema", "JSON Schema of config.yaml.", "config:schema"),
-    _later("policy test", "Would this call be allowed?"),
+    _built("policy test", "Would this command be allowed?", "policy:test"),
     _later(
         "backup create",
         "Keep state and configuration.",

@@ -30,9 +30,11 @@ _WRAPPERS = frozenset(
         "xargs",
         "timeout",
         "doas",
+        "busybox",
+        "toybox",
     }
 )
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"})
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash"})
 _GIT_OPTIONS_WITH_VALUE = frozenset(
     {"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"}
 )
