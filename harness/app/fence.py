@@ -48,7 +48,7 @@ class Fence:
         if self.required:
             raise ConfigError(
                 f"isolation {self.wished!r} is required, but it cannot be reached: {self.reached.why}",
-                hint="./loop doctor; or set isolation.required: false",
+                hint="set isolation.required: false, or do what ./loop doctor says",
             )
         yield Finding("isolation", "warn", found, mend="./loop doctor")
 

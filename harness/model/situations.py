@@ -68,7 +68,7 @@ _ROWS = (
         "`isolation.required: true`, and the level cannot be reached",
         "config",
         78,
-        "./loop doctor; or set isolation.required: false",
+        "set isolation.required: false, or do what ./loop doctor says",
     ),
     _refused("second-instance", "another loop runs on the same state", "busy", 75, "./loop status, ./loop stop"),
     _refused("newer-database", "a newer version wrote state/harness.db", "store", 1, "run the newer version again"),
