@@ -235,6 +235,12 @@ class Merger(Protocol):
         """Whether `commit` is or comes after `ancestor`."""
         ...
 
+    async def revert(self, repo: RepositoryRef, onto: str, base: str, commit: str, item: str) -> str:
+        """A commit on `onto` that takes back what led from `base` to `commit`. Raises Conflict with the files that
+        later work changed, Refused if nothing of it is left.
+        """
+        ...
+
     async def push(self, repo: RepositoryRef, branch: str, commit: str) -> str:
         """Bring `commit` to the branch of the remote, forward only; the remote's name. Done already is done.
         Raises PushFailed.
@@ -471,6 +477,10 @@ class Store(Protocol):
     def integrations(self, *, item: str | None = None, states: Sequence[str] = ()) -> Sequence[Integration]: ...
     def publish(self, integrations: Sequence[int], push: str, reason: str, now: datetime) -> None:
         """Whether these are at their remote (`push` none, wanted, pushed), and why not."""
+        ...
+
+    def integrated(self, run: str) -> Sequence[Integration]:
+        """Work that came to its branch during a run, oldest first. Raises NotFound."""
         ...
 
     def unpushed(self) -> Sequence[Integration]:

@@ -1,8 +1,7 @@
-"""What the faces start: a loop, a demo, one merge. Plain values in, records out."""
+"""What the faces start: a loop, a demo. Plain values in, records out."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import sys
@@ -11,11 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from harness.app.build import build
 from harness.app.demo import Demo, run_demo
 from harness.app.loop import Ended, run_loop
 from harness.config.load import Loaded, load
-from harness.engine.applying import Applied
 from harness.engine.worker import Course
 from harness.model.errors import Usage
 from harness.model.home import Home
@@ -92,18 +89,3 @@ def course_of(loaded: Loaded, options: Options) -> Course:
 
 def demo(root: Path, scenario: Path | None) -> Demo:
     return run_demo(root, journal, scenario)
-
-
-def merge_apply(home: Home, item: str, environ: Mapping[str, str]) -> Applied:
-    """Bring kept work of an item to its branch, with the loop running or not. Raises HarnessError."""
-    loaded = load(home.root, environ)
-    logs = journal(home)
-
-    async def apply() -> Applied:
-        parts = build(loaded, logs, environ)
-        try:
-            return await parts.integrator.apply(item)
-        finally:
-            await parts.thread.close()
-
-    return asyncio.run(apply())

@@ -1,4 +1,4 @@
-"""run, demo, init, merge apply: the commands that work, not ask."""
+"""run, demo, init: the commands that work, not ask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.cli.frame import command
 from harness.cli.invocation import Invocation
 from harness.cli.output import Screen
 from harness.model.errors import Unbuilt, Usage
-from harness.ops.answers import Answer, Change, Document
+from harness.ops.answers import Answer, Document
 
 if TYPE_CHECKING:
     from harness.app.loop import Ended
@@ -151,14 +151,3 @@ def init(
     given = call.folder or folder
     home = (call.cwd / given).resolve() if given else call.cwd.resolve()
     return initialise(home, call.cwd, repo, name=name, branch=branch, test=test, yes=yes)
-
-
-@command(examples=["./loop merge apply wrk_1a2b3c4d"])
-@click.argument("item")
-def merge_apply(call: Invocation, item: str) -> Answer:
-    """Bring kept work (claimed, or verified and held up) to its branch."""
-    from harness.app import start as app  # noqa: PLC0415
-
-    done = app.merge_apply(call.home, item, call.environ)
-    unpushed = f"\nnot pushed yet: {done.unpushed}" if done.unpushed else ""
-    return Change(done.item, applied=True, detail=f"{done.repo}: {done.branch} is now at {done.commit}{unpushed}")

@@ -364,10 +364,10 @@ _REPOSITORIES = (
     _later("waiver add", "Add one."),
     _later("waiver expire", "End one."),
     _later("pr triage", "Failing checks of pull requests.", "python3 scripts/pr_check_failure_triage.py"),
-    _later("merge status", "What waits for its branch."),
-    _built("merge apply", "Bring kept work to its branch.", "run:merge_apply"),
-    _later("merge abort", "Give up an integration."),
-    _later("merge rollback", "Undo an integration.", "git reset --hard <commit-hash>"),
+    _built("merge status", "What waits for its branch, and what would conflict.", "merge:status"),
+    _built("merge apply", "Bring kept work to its branch.", "merge:apply"),
+    _built("merge abort", "Give up an integration that waits.", "merge:abort"),
+    _built("merge rollback", "Take integrated work back.", "merge:rollback", "git reset --hard <commit-hash>"),
 )
 
 _HOUSE = (

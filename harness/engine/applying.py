@@ -14,7 +14,7 @@ from harness.ports import Seal
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Answer to `merge apply`: where the branch is now, and why the remote has it not yet (empty: it has, or need not)."""
+    """Answer to `merge apply`: where the branch is now; `unpushed` says why its remote does not have it yet."""
 
     item: str
     repo: str

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from harness.engine.applying import Applied, Applier, held
 from harness.engine.mover import IntegratorTools, Mover, Step
 from harness.engine.plan import Plan, Proof
 from harness.engine.pushing import Pusher
+from harness.engine.rollback import Rollback, Undone
 from harness.model.errors import Conflict, HarnessError, NotFastForward, NotFound, Refused
+from harness.model.journal import Integration
 from harness.model.outcome import Claimed, Failed, Outcome, Verdict, Verified
 from harness.model.work import Continuation, Lease, Phase
 from harness.ports import Seal
@@ -74,6 +77,20 @@ class Integrator:
         plan = self._tools.planner.plan(item)
         async with self._turns[plan.repo.name]:
             done = await self._applier.apply(plan, item)
+            return replace(done, unpushed=await self.pusher.publish(plan, item)) if plan.push else done
+
+    async def undo(self, rows: Sequence[Integration], actor: str, *, dry_run: bool = False) -> Undone:
+        """`merge rollback`: take integrated work of one branch back. Raises as Rollback.undo does."""
+        item = await self._tools.books(lambda s: s.item(rows[-1].item))
+        assert item is not None  # a row names an item that exists, and items are never deleted
+        plan = replace(self._tools.planner.plan(item), branch=rows[-1].branch)
+        async with self._turns[plan.repo.name]:
+            done = await Rollback(self._tools, self._mover).undo(plan, rows, dry_run=dry_run)
+            if dry_run:
+                return done
+            for name in done.items:
+                await self._mover.note("integration.undone", name, by=actor, commit=done.commit, branch=done.branch)
+            self._tools.state.bell.ring()
             return replace(done, unpushed=await self.pusher.publish(plan, item)) if plan.push else done
 
     async def land(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome:

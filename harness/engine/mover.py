@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.engine.plan import Plan, Planner, Prover
@@ -49,10 +50,18 @@ class Mover:
 
     async def move(self, step: Step) -> Integration:
         """The row: applied, held (files in the way; work only) or aborted. Seen through also if we are cancelled."""
-        return await to_the_end(self._moved(await self.intend(step), step))
+        return (await self.move_all([step]))[0]
+
+    async def move_all(self, steps: Sequence[Step]) -> list[Integration]:
+        """One move of the branch for several pieces of work: from the `base` that they share to their `merged`."""
+        rows = [await self.intend(step) for step in steps]
+        return await to_the_end(self._moved(rows, steps[-1]))
 
     async def intend(self, step: Step) -> Integration:
-        """The intent, and whether it is to be pushed (a sync is, with the work that it is for). Raises LeaseLost if the item was leased again since."""
+        """The intent, and whether it is to be pushed (a sync is, with the work that it is for).
+
+        Raises LeaseLost if the item was leased again since.
+        """
         wanted = Integration(
             id=0,
             item=step.item.id,
@@ -69,13 +78,13 @@ class Mover:
         )
         return await self.tools.books(lambda s: s.intend(wanted))
 
-    async def _moved(self, row: Integration, step: Step) -> Integration:
+    async def _moved(self, rows: Sequence[Integration], step: Step) -> list[Integration]:
         try:
             await self.tools.merger.advance(step.plan.repo, step.plan.branch, step.merged, step.base)
         except NotFastForward as exc:
             state = "held" if exc.paths and step.kind == "work" else "aborted"
-            return await self.resolve(row, state, reason=exc.message, paths=exc.paths)
-        return await self.resolve(row, "applied")
+            return [await self.resolve(row, state, reason=exc.message, paths=exc.paths) for row in rows]
+        return [await self.resolve(row, "applied") for row in rows]
 
     async def resolve(self, row: Integration, state: str, **facts: object) -> Integration:
         now = self.tools.clock.now()

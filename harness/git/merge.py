@@ -14,6 +14,7 @@ from harness.git.bench import bench
 from harness.git.mutex import held
 from harness.git.push import Remote
 from harness.git.repository import opened
+from harness.git.revert import reverted
 from harness.git.run import ERROR_LINES, Git, readable
 from harness.model.errors import Conflict, GitError, NotFastForward
 from harness.ports import RepositoryRef, Seal
@@ -101,6 +102,10 @@ class GitMerger:
     async def has(self, repo: RepositoryRef, commit: str, ancestor: str) -> bool:
         """Raises GitError if either is not there."""
         return await opened(repo).holds("merge-base", "--is-ancestor", "--end-of-options", ancestor, commit)
+
+    async def revert(self, repo: RepositoryRef, onto: str, base: str, commit: str, item: str) -> str:
+        """Raises Conflict, Refused, GitError."""
+        return await reverted(opened(repo), onto, base, commit, item)
 
     async def push(self, repo: RepositoryRef, branch: str, commit: str) -> str:
         """Raises PushFailed."""

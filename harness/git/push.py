@@ -33,24 +33,22 @@ _BEHIND = (
     r"\[rejected\].*\((?:fetch first|non-fast-forward|needs force|stale info)\)"
     r"|\[remote rejected\].*(?:cannot lock ref|failed to update ref|incorrect old value|reference already exists)"
 )
-KINDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE))
-    for kind, pattern in (
-        ("behind", _BEHIND),
-        ("refused", r"\[remote rejected\]|pre-receive hook declined|protected branch"),
-        (
-            "auth",
-            r"authentication failed|could not read (?:username|password)|permission denied|terminal prompts disabled"
-            r"|host key verification failed|returned error: 40[13]|invalid credentials",
-        ),
-        ("missing", r"does not appear to be a git repository|repository .*not found|no such (?:remote|device or address)"),
-        (
-            "network",
-            r"could not resolve|connection (?:refused|timed out|reset)|unable to access|could not connect|unreachable"
-            r"|no route to host|remote end hung up|early eof|operation timed out|failed to connect",
-        ),
-    )
+_AUTH = (
+    r"authentication failed|could not read (?:username|password)|permission denied|terminal prompts disabled"
+    r"|host key verification failed|returned error: 40[13]|invalid credentials"
 )
+_NETWORK = (
+    r"could not resolve|connection (?:refused|timed out|reset)|unable to access|could not connect|unreachable"
+    r"|no route to host|remote end hung up|early eof|operation timed out|failed to connect"
+)
+_PATTERNS = {
+    "behind": _BEHIND,
+    "refused": r"\[remote rejected\]|pre-receive hook declined|protected branch",
+    "auth": _AUTH,
+    "missing": r"does not appear to be a git repository|repository .*not found|no such (?:remote|device or address)",
+    "network": _NETWORK,
+}
+KINDS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _PATTERNS.items())
 """How a push went wrong, by git's words in English (LC_ALL=C); the first that fits."""
 HINTS: Mapping[str, str] = {
     "behind": "nothing to do: it is fetched, merged and proved, and pushed again",

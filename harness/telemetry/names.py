@@ -99,6 +99,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "integration.held": _warn("Integration waits"),
         "integration.waits": _info("Integration still waits", 1),
         "integration.aborted": _warn("Integration given up"),
+        "integration.undone": _warn("Integrated work taken back"),
         "integration.tried": _info("A way out of a conflict was tried", 1),
         "integration.pushed": _info("Pushed"),
         "integration.rejected": _info("Push rejected; fetched, merged and proved again", 1),

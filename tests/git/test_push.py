@@ -169,7 +169,10 @@ async def test_nobody_is_asked_for_a_password_and_none_is_told(here: World) -> N
     ("said", "kind"),
     [
         ("!\tx:refs/heads/main\t[rejected] (non-fast-forward)", "behind"),
-        ("!\tx:refs/heads/main\t[remote rejected] (cannot lock ref 'refs/heads/main': is at 1 but expected 2)", "behind"),
+        (
+            "!\tx:refs/heads/main\t[remote rejected] (cannot lock ref 'refs/heads/main': is at 1 but expected 2)",
+            "behind",
+        ),
         ("!\tx:refs/heads/main\t[remote rejected] (protected branch hook declined)", "refused"),
         ("remote: error: GH006: Protected branch update failed for refs/heads/main.", "refused"),
         ("fatal: could not read Username for 'https://x': terminal prompts disabled", "auth"),

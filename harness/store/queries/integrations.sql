@@ -21,6 +21,20 @@ UPDATE integrations SET push = :push, push_reason = :reason WHERE id = :id
 -- On the branch here, and not at the remote yet.
 SELECT * FROM integrations WHERE push = 'wanted' AND state = 'applied' ORDER BY id
 
+-- name: run_get
+-- One start-to-stop of the loop.
+SELECT * FROM runs WHERE run = :run
+
+-- name: integrations_of_run
+-- Work that came to its branch from the start of a run to that of the next one.
+SELECT * FROM integrations
+WHERE state = 'applied' AND kind = 'work'
+  AND began_at >= (SELECT began_at FROM runs WHERE run = :run)
+  AND began_at < coalesce(
+    (SELECT min(later.began_at) FROM runs AS later
+     WHERE later.began_at > (SELECT began_at FROM runs WHERE run = :run)), 9223372036854775807)
+ORDER BY id
+
 -- name: integrations_of
 -- Integrations, oldest first; both filters may be left out.
 SELECT * FROM integrations

@@ -1,0 +1,61 @@
+"""`./loop merge …`: proved work on its way to its branch, and back."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.frame import command
+from harness.cli.invocation import Invocation
+from harness.model.errors import Usage
+from harness.ops.answers import Change, Rows
+
+
+@command(examples=("./loop merge status", "./loop merge status --json --jq '.rows[] | select(.what == \"conflict\")'"))
+def status(call: Invocation) -> Rows:
+    """What waits for its branch or its remote, and what would conflict with what."""
+    from harness.ops import merge  # noqa: PLC0415  # git and the configuration cost other commands nothing
+
+    return merge.status(call.home, call.environ, call.now())
+
+
+@command(examples=("./loop merge apply wrk_1a2b3c4d",))
+@click.argument("item")
+def apply(call: Invocation, item: str) -> Change:
+    """Bring kept work (claimed, or verified and held up) to its branch."""
+    from harness.app import merging  # noqa: PLC0415
+
+    done = merging.apply(call.home, item, call.environ)
+    unpushed = f"\nnot pushed yet: {done.unpushed}" if done.unpushed else ""
+    return Change(done.item, applied=True, detail=f"{done.repo}: {done.branch} is now at {done.commit}{unpushed}")
+
+
+@command(examples=("./loop merge abort wrk_1a2b3c4d",))
+@click.argument("item")
+def abort(call: Invocation, item: str) -> Change:
+    """Give up an integration that waits; the work stays under a ref."""
+    from harness.ops import merge  # noqa: PLC0415
+
+    return merge.abort(call.home, item, call.actor, call.now())
+
+
+@command(
+    examples=(
+        "./loop merge rollback wrk_1a2b3c4d",
+        "./loop merge rollback --run 1a2b3c4d --dry-run",
+    )
+)
+@click.argument("item", required=False)
+@click.option("--run", metavar="RUN", help="Everything that was integrated during this run of the loop.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and whether it conflicts; run no gates.")
+def rollback(call: Invocation, item: str | None, run: str | None, dry_run: bool) -> Change:
+    """Take integrated work back: commits that undo it, newest first, proved once, then one move forward."""
+    if (item is None) is (run is None):
+        raise Usage("what is to be taken back?", hint="./loop merge rollback ITEM, or --run RUN (one of them)")
+    from harness.app import merging  # noqa: PLC0415
+
+    done = merging.rollback(call.home, call.environ, call.actor, item=item, run=run, dry_run=dry_run)
+    word = "would be taken back" if dry_run else "taken back"
+    lines = [f"{word} on {each.branch} of {each.repo}: {', '.join(each.items)} ({each.commit})" for each in done]
+    lines += [f"not pushed yet: {each.unpushed}" for each in done if each.unpushed]
+    lines += ["nothing was moved; the gates run on the result first"] if dry_run else []
+    return Change(item or run or "", applied=not dry_run, dry_run=dry_run, detail="\n".join(lines))

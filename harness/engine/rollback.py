@@ -1,0 +1,91 @@
+"""Takes integrated work back, forward: a commit that undoes each piece, newest first, proved once, then one move (O7).
+
+reverted one on the other ──► gates on the result ──► intent rows ──► the branch moves once ──► pushed
+         │ conflict with later work     │ red                               │ files in the way
+         ▼                              ▼                                   ▼
+                            nothing has changed, and it is said
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.engine.mover import IntegratorTools, Mover, Step
+from harness.engine.plan import Plan, Proof
+from harness.model.errors import NotFastForward, NotFound, Refused
+from harness.model.journal import Integration
+from harness.model.work import WorkItem, WorkState
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """One branch: the items taken back, newest first, and the commit without them (`dry_run`: nothing was moved)."""
+
+    items: tuple[str, ...]
+    repo: str
+    branch: str
+    commit: str
+    dry_run: bool = False
+    unpushed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    item: WorkItem
+    row: Integration
+    revert: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """The caller holds the repository's turn."""
+
+    tools: IntegratorTools
+    mover: Mover
+
+    async def undo(self, plan: Plan, rows: Sequence[Integration], *, dry_run: bool = False) -> Undone:
+        """Take `rows`, all of one branch, back. Raises Refused (being worked on, red), Conflict with the files that
+        later work changed, NotFastForward with those in the way; then nothing has changed.
+        """
+        tip = await self.tools.merger.tip(plan.repo, plan.branch)
+        pieces = await self._reverted(plan, sorted(rows, key=lambda row: row.id, reverse=True), tip)
+        head, names = pieces[-1].revert, tuple(piece.item.id for piece in pieces)
+        done = Undone(names, plan.repo.name, plan.branch, head, dry_run)
+        if dry_run:
+            return done
+        await self._proved(plan, pieces[-1].item, head, tip)
+        steps = [Step(p.item, p.item.fence, plan, tip, p.revert, head, "rollback") for p in pieces]
+        moved = await self.mover.move_all(steps)
+        if moved[-1].state != "applied":
+            raise NotFastForward(f"nothing was taken back: {moved[-1].reason}", paths=moved[-1].paths)
+        return done
+
+    async def _reverted(self, plan: Plan, rows: Sequence[Integration], tip: str) -> list[_Piece]:
+        """Each undone on top of the one before, newest first."""
+        pieces: list[_Piece] = []
+        for row in rows:
+            item = await self.tools.books(lambda s, name=row.item: s.item(name))
+            if item is None:
+                raise NotFound(f"no item {row.item}", hint="./loop queue show --all")
+            if item.state is WorkState.LEASED:
+                raise Refused(f"{item.id} is being worked on", hint="./loop session stop first, or wait for its end")
+            onto = pieces[-1].revert if pieces else tip
+            revert = await self.tools.merger.revert(plan.repo, onto, row.base, row.merged or "", item.id)
+            pieces.append(_Piece(item, row, revert))
+        return pieces
+
+    async def _proved(self, plan: Plan, item: WorkItem, head: str, tip: str) -> None:
+        if not plan.gates:
+            return
+        folder = self.tools.home.session(f"rollback-{item.id}")
+        judgement = await self.tools.prover.prove(Proof(plan, item, head, tip, folder))
+        if judgement.ending is not None:
+            text = f"{plan.branch} would be red without it ({judgement.ending}); nothing was taken back"
+            raise Refused(text, hint=f"logs: {folder}/gates", cause=judgement.evidence[:2000])
+
+
+def still_there(rows: Sequence[Integration]) -> Integration | None:
+    """The newest integration of an item's work that was not taken back since; `rows` are the item's, oldest first."""
+    applied = [row for row in rows if row.state == "applied" and row.kind != "sync"]
+    return applied[-1] if applied and applied[-1].kind == "work" else None
