@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL_FILES = loop $(filter-out %.sh,$(wildcard scripts/*))
 
-.PHONY: check venv lint types contracts shell fast test bench simulate chaos lock
+.PHONY: check venv lint types contracts shell fast test bench simulate chaos fuzz replay soak lock
 
 check: lint types contracts shell fast
 
@@ -44,6 +44,21 @@ simulate: venv
 # Faults on purpose against real loops, under five minutes; docs/howto/chaos.md says what is done and held.
 chaos: venv
 	$(PYTHON) -m chaos
+
+# New cases for every reader of what comes from outside: make fuzz SECONDS=3600 (docs/howto/fuzz.md)
+SECONDS = 120
+
+fuzz: venv
+	$(PYTHON) -m tests.fuzz --seconds $(SECONDS)
+
+# Recorded sessions through the real watchdog: false kills and misses by threshold (docs/howto/replay.md)
+replay: venv
+	$(PYTHON) -m harness.testing.replay
+
+# Thousands of sessions in one loop: memory, descriptors, children (docs/howto/soak.md)
+soak: SESSIONS = 5000
+soak: venv
+	$(PYTHON) -m bench.soak --sessions $(SESSIONS)
 
 lock:
 	scripts/lock

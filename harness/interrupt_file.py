@@ -21,8 +21,7 @@ def read_reason(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     text = _text(path) if stat.S_ISREG(found.st_mode) else ""
-    when = datetime.fromtimestamp(found.st_mtime, UTC).astimezone().isoformat(timespec="seconds")
-    return text or f"no reason given, created {when} by {_user(found.st_uid)}"
+    return text or f"no reason given, created {_when(found.st_mtime)} by {_user(found.st_uid)}"
 
 
 def request(path: Path, reason: str) -> bool:
@@ -42,6 +41,13 @@ def _text(path: Path) -> str:
         return f"(cannot be read: {exc.strerror})"
     with os.fdopen(handle, "rb") as file:
         return file.read(MOST_REASON_BYTES).decode(errors="replace").strip()
+
+
+def _when(epoch: float) -> str:
+    try:
+        return datetime.fromtimestamp(epoch, UTC).astimezone().isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return f"at second {epoch:.0f} of the epoch"
 
 
 def _user(uid: int) -> str:

@@ -6,19 +6,24 @@ of receipt spliced in as `_at`; formats in research/event-analysis §1a.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Annotated, Any
 
 import msgspec
 
 _HEAD = 200
 _STREAM = b'"stream_event"'
+_SURROGATE = b"\\ud"
 _WANTED = (b'"message_start"', b'"message_delta"')
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time without a zone cannot be compared with the others."""
 
 
 class CacheWrites(msgspec.Struct, frozen=True):
@@ -90,8 +95,8 @@ class Frame(msgspec.Struct, frozen=True):
 
     type: str = ""
     subtype: str = ""
-    at: datetime | None = msgspec.field(name="_at", default=None)
-    timestamp: datetime | None = None
+    at: Moment | None = msgspec.field(name="_at", default=None)
+    timestamp: Moment | None = None
     raw: str | None = msgspec.field(name="_raw", default=None)
     session_id: str = ""
     model: str = ""
@@ -138,7 +143,7 @@ class _Outline(msgspec.Struct, frozen=True):
 
     type: str = ""
     subtype: str = ""
-    at: datetime | None = msgspec.field(name="_at", default=None)
+    at: Moment | None = msgspec.field(name="_at", default=None)
 
 
 _outline = msgspec.json.Decoder(_Outline)
@@ -162,7 +167,7 @@ def decode(line: bytes, reading: Reading) -> Frame | None:
         return None
     try:
         frame = _frame(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         reading.unreadable += bool(line.strip(b"\0 \t\r\n"))
         return None
     if frame.type in KNOWN:
@@ -182,15 +187,26 @@ def _frame(line: bytes) -> Frame:
     except msgspec.ValidationError:
         outline = _outline.decode(line)
         return Frame(type=outline.type, subtype=f"{outline.subtype}?", at=outline.at)
+    except msgspec.DecodeError:
+        if _SURROGATE not in line.lower():
+            raise
+        return _frame(_encodable(line))
 
 
-def open_log(path: Path) -> IO[bytes]:
+def _encodable(raw: bytes) -> bytes:
+    """The same JSON with halves of surrogate pairs replaced: the CLI leaves them where it cuts an output, and msgspec
+    refuses them. Raises ValueError, RecursionError.
+    """
+    return json.dumps(json.loads(raw), ensure_ascii=False).encode(errors="replace")
+
+
+def open_log(path: Path) -> AbstractContextManager[Iterable[bytes]]:
     """A log for reading, compressed or not: retention packs `X.log` into `X.log.gz`. Raises OSError."""
     packed = path if path.suffix == ".gz" else path.with_name(path.name + ".gz")
     if path.suffix == ".gz" or (not path.exists() and packed.exists()):
-        import gzip  # noqa: PLC0415 - only packed logs pay for it
+        from harness.analysis.packed import PackedLog  # noqa: PLC0415 - only packed logs pay for it
 
-        return cast("IO[bytes]", gzip.open(packed, "rb"))
+        return PackedLog(packed)
     return path.open("rb")
 
 
@@ -212,8 +228,16 @@ def blocks(frame: Frame) -> list[Block]:
 
 
 def plain(raw: msgspec.Raw) -> Any:
-    """What a field holds that was not decoded with the line."""
-    return msgspec.json.decode(raw)
+    """What a field holds that was not decoded with the line; its JSON as it is if nothing can be made of it."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        try:
+            return json.loads(_encodable(bytes(raw)))
+        except (ValueError, RecursionError):
+            return bytes(raw).decode(errors="replace")
+    except RecursionError:
+        return bytes(raw).decode(errors="replace")
 
 
 def text_of(raw: msgspec.Raw) -> str:

@@ -184,6 +184,8 @@ def follow(
                 frame = decode(line, reading)
                 yield from narrator.tell(reading.lines, frame) if frame is not None else ()
             if last_look and not chunk:
+                frame = decode(rest, reading) if rest else None
+                yield from narrator.tell(reading.lines, frame) if frame is not None else ()
                 return
             wait = POLL_SECONDS if chunk else min(IDLE_POLL_SECONDS, wait * 1.5)
             if not last_look:

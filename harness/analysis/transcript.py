@@ -54,7 +54,7 @@ def ledger(transcript: Path | None) -> Ledger | None:
         return None
     try:
         state = _cost_state.decode(last)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return Ledger(models_of(state.model_usage), state.api_ms, state.tool_ms)
 
@@ -83,7 +83,7 @@ def _requests(path: Path, call: str | None, subagent: str | None) -> Iterator[Fi
     for line in _lines(path, b'"type":"assistant"'):
         try:
             message = _assistant.decode(line).message
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         if message.usage is not None and message.stop_reason is not None and message.model != "<synthetic>":
             yield Final(message.id, message.model, tokens_of(message.usage), call, subagent)
@@ -92,7 +92,7 @@ def _requests(path: Path, call: str | None, subagent: str | None) -> Iterator[Fi
 def _about(path: Path) -> _Subagent:
     try:
         return _subagent.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Subagent()
 
 

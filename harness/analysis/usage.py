@@ -13,6 +13,7 @@ from decimal import Decimal
 from harness.analysis.frames import Frame, ModelUsage, Usage
 
 _EXACT = Decimal("1e-10")
+_MOST_COST = Decimal("1e15")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +111,16 @@ def total(models: Mapping[str, Spent]) -> Tokens:
     return sum((spent.tokens for spent in models.values()), Tokens())
 
 
+def exact(cost: Decimal) -> Decimal | None:
+    """An amount in US dollars to its last meaningful digit; None for what is no amount (NaN, beyond all bills)."""
+    return cost.quantize(_EXACT) if cost.is_finite() and abs(cost) < _MOST_COST else None
+
+
 def spent_of(row: ModelUsage) -> Spent:
     """A row of the ledger. Writes to the cache of unknown kind count as those of five minutes (C6)."""
     hour = row.cache_write_1h or 0
     five = row.cache_write - hour if row.cache_write_5m is None else row.cache_write_5m
-    cost = None if row.cost is None or row.basis == "unknown" else row.cost.quantize(_EXACT)
+    cost = None if row.cost is None or row.basis == "unknown" else exact(row.cost)
     return Spent(Tokens(row.input, row.output, row.cache_read, five, hour), cost, row.basis)
 
 

@@ -8,12 +8,14 @@
                  finishing (a result came, the agent is not idle yet)
 
 A silence is judged by what is open: a live tool may be mute up to its own limit; an open API call up to the stall
-threshold; nothing open at all likewise. A retry after an HTTP answer is a sign of life, a retry after silence is not:
-the CLI's own time-outs must not wind our clock up again.
+threshold; nothing open at all likewise; a subagent, whose answers are not streamed, ten minutes longer. A retry after
+an HTTP answer is a sign of life, a retry after silence is not: the CLI's own time-outs must not wind our clock up
+again.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -38,6 +40,8 @@ from harness.model.events import (
 from harness.model.session import Limits
 
 TOOL_GRACE_SECONDS = 60.0
+REQUEST_SECONDS = 600.0
+"""The CLI's own limit on a request. Answers to a subagent are not streamed: it is silent for as long as they take."""
 SPINS = 5
 
 
@@ -164,7 +168,7 @@ class Watchdog:
             case "starting":
                 return StopReason.STALLED_START if silent >= self.limits.start_seconds else None
             case "tools":
-                return StopReason.STALLED if self._overdue(at) else None
+                return StopReason.STALLED if self._overdue(at) or self._forsaken(silent) else None
             case "finishing":
                 return StopReason.FINISHED if silent >= self.limits.idle_after_result_seconds else None
             case "retrying":
@@ -180,6 +184,11 @@ class Watchdog:
 
     def _overdue(self, at: float) -> bool:
         return any(at - tool.started >= tool.limit_seconds + TOOL_GRACE_SECONDS for tool in self._tools.values())
+
+    def _forsaken(self, silent: float) -> bool:
+        """Nothing is open but subagents, and nothing is heard of them for longer than a request may take."""
+        patience = self.limits.stall_threshold_seconds + REQUEST_SECONDS
+        return silent >= patience and all(math.isinf(tool.limit_seconds) for tool in self._tools.values())
 
     def _retry_due(self, at: float, silent: float) -> StopReason | None:
         if self._retry_since is None:

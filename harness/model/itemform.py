@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.model.errors import Usage
+from harness.model.text import encodable
 from harness.model.work import PRIORITIES, WorkItem, check_id, priority, rank_at
 
 ALIASES: Mapping[str, str] = MappingProxyType({"type": "kind", "rig": "repo"})
@@ -23,6 +25,10 @@ OURS = frozenset(
     }
 )
 """Keys that we write and that say nothing about what is wished: read back, they are left alone."""
+
+MOST_DEPTH = 64
+MOST_ATTEMPTS = 1_000_000
+YEARS = (1970, 9000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ def parse_fields(document: Mapping[str, Any], form: Form) -> dict[str, Any]:
         name = ALIASES.get(key, key)
         if name in OURS:
             continue
+        _check_storable(key, None if name in _READERS and isinstance(value, float) else value)
         if name not in _READERS:
             extra[key] = value
             continue
@@ -101,7 +108,7 @@ def _read(key: str, name: str, value: Any) -> Any:
         return _EMPTY[name]
     try:
         return reader(value)
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, OverflowError) as exc:
         raise Usage(f"{key}: {_shown(value)} is not allowed", hint=f"{key} is {allowed}") from exc
 
 
@@ -128,6 +135,31 @@ def rank_after(item: WorkItem, changes: Mapping[str, Any], lanes: Mapping[str, f
     hours = changes.get("priority", item.priority) - item.priority
     hours += handicap.get(changes.get("lane", item.lane), 0) - handicap.get(item.lane, 0)
     return item.rank_at + timedelta(hours=hours)
+
+
+def _check_storable(key: str, value: Any) -> None:
+    if (flaw := unstorable([key, value])) is not None:
+        name = _shown(key).strip("'")
+        raise Usage(f"{name}: {flaw}", hint="plain JSON that can be written again as it was read")
+
+
+def unstorable(value: Any) -> str | None:
+    """What keeps a value read from JSON from being stored and written again, in words; None if nothing does."""
+    open_ones = [(value, 0)]
+    while open_ones:
+        value, depth = open_ones.pop()
+        if depth > MOST_DEPTH:
+            return f"values nested deeper than {MOST_DEPTH}"
+        if isinstance(value, str):
+            if "\0" in value or encodable(value) != value:
+                return f"text with a NUL or half a surrogate pair: {_shown(value)}"
+        elif isinstance(value, float) and not math.isfinite(value):
+            return f"the number {value}, which JSON does not have"
+        elif isinstance(value, Mapping):
+            open_ones += [(each, depth + 1) for pair in value.items() for each in pair]
+        elif isinstance(value, (list, tuple)):
+            open_ones += [(each, depth + 1) for each in value]
+    return None
 
 
 def _shown(value: Any) -> str:
@@ -172,7 +204,7 @@ def _priority(value: Any) -> int:
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError
-    if value < 1:
+    if not 1 <= value <= MOST_ATTEMPTS:
         raise ValueError
     return value
 
@@ -186,9 +218,11 @@ def _amount(value: Any) -> float:
 
 
 def _moment(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value.astimezone()
-    return datetime.fromisoformat(_text(value)).astimezone()
+    at = (value if isinstance(value, datetime) else datetime.fromisoformat(_text(value))).astimezone()
+    # Beyond these, a zone's offset leaves the calendar.
+    if not YEARS[0] <= at.year <= YEARS[1]:
+        raise ValueError
+    return at
 
 
 _NAME = "a name: text that is not empty"
@@ -204,7 +238,7 @@ _READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = MappingProxyType(
         "lane": (_word, _NAME),
         "depends_on": (_ids, "a list of item ids"),
         "not_before": (_moment, "a time such as 2026-01-31T06:00 or 2026-01-31T06:00:00+01:00"),
-        "max_attempts": (_count, "a whole number from 1"),
+        "max_attempts": (_count, f"a whole number from 1 to {MOST_ATTEMPTS}"),
         "agent": (_word, _NAME),
         "model": (_word, _NAME),
         "scope": (_words, _LIST),

@@ -23,7 +23,12 @@ def plain(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _SEQUENCES.sub("", text)
-    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", _INVISIBLE.sub("", text))
+    return encodable(_INVISIBLE.sub("", text))
+
+
+def encodable(text: str) -> str:
+    """The text as it is, but for halves of surrogate pairs, which neither a file nor a database takes."""
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def one_line(text: str, most: int | None = None) -> str:

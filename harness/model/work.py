@@ -60,7 +60,7 @@ def priority(value: str | int) -> int:
     if isinstance(value, str):
         if value.lower() in PRIORITIES:
             return PRIORITIES[value.lower()]
-        if value.isdigit():
+        if re.fullmatch(r"[0-9]{1,2}", value):
             value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 99:
         return value

@@ -46,10 +46,9 @@ def running(home: Home) -> bool:
 
 def queue_file_edited(home: Home, store: SqliteStore | None) -> bool:
     """Whether `state/queue.json` holds something that we neither wrote nor took in yet."""
-    try:
-        raw = home.queue_file.read_bytes()
-    except FileNotFoundError:
+    if not home.queue_file.is_file():
         return False
+    raw = home.queue_file.read_bytes()
     kept = store.mirror_base(home.queue_file.name) if store is not None else None
     return kept is None or hashlib.sha256(raw).hexdigest() not in kept[0].split()
 

@@ -258,7 +258,7 @@ def _objects(raw: bytes) -> Iterator[Any]:
         raise Usage("the file is empty", hint='a list of objects, {"items": [...]}, or one object a line')
     try:
         first = json.loads(lines[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         first = None
     if isinstance(first, dict) and isinstance(first.get("rows"), list) and len(lines) == 1:
         yield from first["rows"]
@@ -271,7 +271,7 @@ def _objects(raw: bytes) -> Iterator[Any]:
 def _line(number: int, line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise Usage(f"line {number}: {exc}", hint="one JSON object a line") from exc
 
 
@@ -279,7 +279,7 @@ def parsed(text: str, origin: str) -> Mapping[str, Any]:
     """An operator's JSON object. Raises Usage naming the place of the mistake."""
     try:
         document = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise Usage(f"{origin} is not JSON: {exc}", hint='{"title": "…", "priority": "high"}') from exc
     if not isinstance(document, dict):
         raise Usage(f"{origin} is no JSON object", hint="several items: ./loop queue import FILE")

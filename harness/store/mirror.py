@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +29,7 @@ from harness.model.work import UNFINISHED, WorkItem, WorkState
 from harness.ports import Store
 
 MIRRORED = 10_000
+MOST_BYTES = 256 << 20
 REMOVED = "removed from queue.json"
 _BATCH = 5_000
 _TOLD = 20
@@ -123,12 +126,12 @@ class QueueMirror:
         return edited
 
     def _digest(self) -> str | None:
-        """Of the file as it is; read only when its name, size or time changed."""
+        """Of the file as it is; read only when its name, size or time changed. What is no file to read is not ours."""
         try:
-            stat = self.path.stat()
-            seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            found = self.path.stat()
+            seen = (found.st_ino, found.st_size, found.st_mtime_ns)
             if seen != self._looked[0]:
-                self._looked = (seen, _sha256(self.path.read_bytes()))
+                self._looked = (seen, _unfit(found) or _sha256(self.path.read_bytes()))
         except FileNotFoundError:
             self._looked = (None, None)
         return self._looked[1]
@@ -161,6 +164,8 @@ class QueueMirror:
         return Absorbed(problems=[sentence])
 
     def _apply(self, now: datetime, actor: str, form: Form) -> Absorbed:
+        if (unfit := _unfit(self.path.stat())) is not None:
+            raise Usage(unfit, hint=f"move {self.path} away; the loop writes it anew")
         raw = self.path.read_bytes()
         digest = _sha256(raw)
         kept = self._store.mirror_base(self.path.name)
@@ -281,7 +286,7 @@ class _Wish:
 
     def _refuse_state(self, item: WorkItem, document: Mapping[str, Any]) -> None:
         wished = document.get("state")
-        if wished not in {None, item.state.value, self._base.get(item.id, {}).get("state")}:
+        if wished not in (None, item.state.value, self._base.get(item.id, {}).get("state")):
             hint = f"./loop queue park|remove|retry {item.id}"
             self.result.reported.append(f"{item.id}: state is not changed here; {hint}")
 
@@ -327,6 +332,8 @@ def documents(raw: bytes) -> Iterator[Any]:
         raise Usage(f"not UTF-8 at byte {exc.start}", hint="save it as UTF-8") from exc
     except json.JSONDecodeError as exc:
         raise Usage(f"line {exc.lineno}, column {exc.colno}: {exc.msg}", hint="a JSON list of objects") from exc
+    except (ValueError, RecursionError) as exc:
+        raise Usage(f"not readable as JSON: {exc}", hint="numbers of a sane length, a few levels of nesting") from exc
 
 
 def _elements(text: str, start: int) -> Iterator[Any]:
@@ -352,6 +359,13 @@ def _skip(text: str, place: int) -> int:
     while place < len(text) and text[place] in _SPACES:
         place += 1
     return place
+
+
+def _unfit(found: os.stat_result) -> str | None:
+    """Why something called queue.json is not read: opening a pipe would wait for ever."""
+    if not stat.S_ISREG(found.st_mode):
+        return "not a plain file"
+    return f"larger than {MOST_BYTES >> 20} MiB" if found.st_size > MOST_BYTES else None
 
 
 def _sha256(raw: bytes) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,8 @@ from harness.app.loop import run_loop
 from harness.config.load import load
 from harness.engine.worker import Course
 from harness.model.home import Home
-from harness.model.journal import Entry
 from harness.model.work import WorkItem
-from harness.proc.tree import descendants
+from tests.kit.sampling import Sampler, least, slope
 from tests.kit.user import git, repository
 
 pytestmark = pytest.mark.slow
@@ -37,32 +34,6 @@ repositories:
 """
 
 
-@dataclass(frozen=True)
-class Sample:
-    rss: int
-    descriptors: int
-    children: int
-    at: datetime
-
-
-@dataclass
-class Sampler:
-    """Implements ports.Journalist: takes a sample of this process whenever an item is settled."""
-
-    samples: list[Sample] = field(default_factory=list)
-
-    def entry(self, entry: Entry) -> None:
-        if entry.kind == "item.settled":
-            assert entry.data["outcome"] == "verified", entry
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
-            children = len(descendants(os.getpid()))
-            self.samples.append(Sample(pages * resource.getpagesize(), descriptors, children, datetime.now(UTC)))
-
-    def line(self, level: str, kind: str, **facts: Any) -> None:
-        assert level != "ERROR", (kind, facts)
-
-
 def steps(number: int) -> list[Mapping[str, Any]]:
     return [
         {"say": "I begin."},
@@ -70,18 +41,6 @@ def steps(number: int) -> list[Mapping[str, Any]]:
         {"commit": f"Count to {number}"},
         {"complete": "counted"},
     ]
-
-
-def slope(values: Sequence[float]) -> float:
-    """Of the straight line with the least squares, a step."""
-    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
-    above = sum((x - middle) * (y - mean) for x, y in enumerate(values))
-    return above / sum((x - middle) ** 2 for x in range(len(values)))
-
-
-def least(samples: Sequence[Sample], what: str) -> int:
-    """What stays: git and gates run beside some settlements and bring pipes of their own."""
-    return min(getattr(sample, what) for sample in samples)
 
 
 def test_two_hundred_iterations_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

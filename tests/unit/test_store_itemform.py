@@ -121,7 +121,7 @@ items = st.builds(
     id=st.just("a"),
     title=words,
     kind=words,
-    description=st.text(max_size=20),
+    description=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
     repo=st.none() | words,
     priority=st.integers(0, 99),
     lane=words,

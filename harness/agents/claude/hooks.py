@@ -11,6 +11,7 @@ from typing import Any
 from harness.model.events import Denied
 from harness.model.policy import Denial
 from harness.model.session import Limits
+from harness.model.text import encodable
 from harness.ports import Desk
 
 Judge = Callable[[str, Mapping[str, Any]], Denial | None]
@@ -47,7 +48,7 @@ class PolicyHook:
         denial = self._judge(tool, _resolved(given["tool_input"], str(given["cwd"])))
         if denial is None:
             return {}
-        self._denied(Denied(tool, denial.reason, denial.ask))
+        self._denied(Denied(encodable(tool), encodable(denial.reason), denial.ask))
         return {
             "hookSpecificOutput": {
                 "hookEventName": "PreToolUse",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from claude_agent_sdk import (
 
 from harness.agents.claude.refusals import Refusals
 from harness.agents.claude.tools import PREFIX
+from harness.analysis.usage import exact
 from harness.model.events import (
     REACHED,
     AgentExit,
@@ -48,19 +50,22 @@ from harness.model.events import (
     TurnEnded,
 )
 from harness.model.session import Limits
+from harness.model.text import encodable
 
 STREAMING_SECONDS = 0.5
 DESK_SECONDS = 60.0
 MAX_RESET = timedelta(days=8)
 SUMMARY_CHARACTERS = 120
-_EXACT = Decimal("1e-10")
+_LARGEST = 1e18
 _PAID = ("allowed", "allowed_warning")
 """What `overage_status` says while requests beyond the limit are still answered, and billed."""
 SUBAGENT_TOOLS = frozenset({"Agent", "Task"})
 
 
 class Normaliser:
-    """Translates the messages of one process. `over` once the session has ended by itself, `turns` so far."""
+    """Translates the messages of one process. `over` once the session has ended by itself, `turns` so far, `odd` those
+    of a shape that we do not know.
+    """
 
     def __init__(
         self,
@@ -82,11 +87,20 @@ class Normaliser:
         self._started = False
         self._results = 0
         self.turns = 0
+        self.odd = 0
         self.tasks: set[str] = set()
         self.over = False
         self.facts = AgentExit()
 
     def events(self, message: Message) -> Iterator[SessionEvent]:
+        """The SDK checks that fields are there, not what they hold; what we can make nothing of is a sign of life."""
+        try:
+            yield from self._translated(message)
+        except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+            self.odd += 1
+            yield Alive()
+
+    def _translated(self, message: Message) -> Iterator[SessionEvent]:
         match message:
             case StreamEvent():
                 yield from self._stream(message)
@@ -114,7 +128,11 @@ class Normaliser:
         """
         kind = message.event.get("type")
         self._refusals.answered()
-        if self._open or kind not in ("message_start", "content_block_start", "content_block_delta"):
+        if self._open:
+            return
+        if kind in ("content_block_stop", "message_delta", "message_stop"):
+            yield Alive()
+        if kind not in ("message_start", "content_block_start", "content_block_delta"):
             return
         if self._monotonic() - self._streamed_at >= STREAMING_SECONDS:
             self._streamed_at = self._monotonic()
@@ -122,29 +140,33 @@ class Normaliser:
 
     def _assistant(self, message: AssistantMessage) -> Iterator[SessionEvent]:
         if message.error:
-            self.facts = replace(self.facts, error=str(message.error))
+            self.facts = replace(self.facts, error=encodable(str(message.error)))
         for block in message.content:
             if isinstance(block, ToolUseBlock):
                 yield self._tool_started(block)
             elif isinstance(block, TextBlock) and message.parent_tool_use_id is None:
-                yield Said(block.text)
+                yield Said(encodable(block.text))
             else:
                 yield Alive()
+        if not message.content:
+            yield Alive()  # a block that the SDK does not know yet
 
     def _tool_started(self, block: ToolUseBlock) -> ToolStarted:
         self._open.add(block.id)
         if not block.name.startswith(PREFIX):
             self.facts = replace(self.facts, tools=self.facts.tools + 1)
         call = json.dumps([block.name, block.input], sort_keys=True, default=str)
-        return ToolStarted(block.id, block.name, _summary(block.input), _digest(call), self._limit(block))
+        arguments = block.input if isinstance(block.input, Mapping) else {}
+        limit = self._limit(block, arguments)
+        return ToolStarted(block.id, encodable(block.name), _summary(arguments), _digest(call), limit)
 
-    def _limit(self, block: ToolUseBlock) -> float:
-        """The tool's own limit, in seconds. A subagent may take the whole session."""
+    def _limit(self, block: ToolUseBlock, arguments: Mapping[str, Any]) -> float:
+        """The tool's own limit, in seconds. A subagent has none: the watchdog judges it by its silence."""
         if block.name == "Bash":
-            asked = block.input.get("timeout")
-            return min(self._bash_max, asked / 1000) if isinstance(asked, int | float) else self._bash_default
+            asked = _number(arguments.get("timeout"))
+            return min(self._bash_max, asked / 1000) if asked else self._bash_default
         if block.name in SUBAGENT_TOOLS:
-            return self._limits.session_timeout_seconds
+            return math.inf
         return DESK_SECONDS if block.name.startswith(PREFIX) else self._limits.stall_threshold_seconds
 
     def _user(self, message: UserMessage) -> Iterator[SessionEvent]:
@@ -184,12 +206,11 @@ class Normaliser:
         return Requesting()
 
     def _retrying(self, data: Mapping[str, Any]) -> Iterator[SessionEvent]:
-        status, delay = data.get("error_status"), data.get("retry_delay_ms")
         event = Retrying(
-            status if isinstance(status, int) else None,
+            _status(data.get("error_status")),
             _text(data, "error") or "unknown",
-            delay / 1000 if isinstance(delay, int | float) else 0.0,
-            int(data.get("attempt") or 0),
+            (_number(data.get("retry_delay_ms")) or 0.0) / 1000,
+            int(_number(data.get("attempt")) or 0),
         )
         self.facts = replace(self.facts, retry=event)
         yield event
@@ -216,8 +237,10 @@ class Normaliser:
 
     def _limited(self, message: RateLimitEvent) -> Limited:
         info = message.rate_limit_info
-        status = "allowed_warning" if info.status == "rejected" and info.overage_status in _PAID else info.status
-        event = Limited(status, info.rate_limit_type or "", self._reset(info.resets_at), info.utilization)
+        status, kind = _word(info.status) or "", _word(info.rate_limit_type) or ""
+        if status == "rejected" and info.overage_status in _PAID:
+            status = "allowed_warning"
+        event = Limited(status, kind, self._reset(_number(info.resets_at)), _number(info.utilization))
         if event.status in REACHED:
             self.facts = replace(self.facts, limit=event)
         return event
@@ -238,31 +261,44 @@ class Normaliser:
         self._open.clear()
         self.facts = replace(
             self.facts,
-            subtype=message.subtype,
-            is_error=message.is_error,
-            terminal_reason=message.terminal_reason,
-            api_status=message.api_error_status,
-            stop_reason=message.stop_reason,
-            text=message.result or "\n".join(message.errors or ()),
+            subtype=_word(message.subtype) or "",
+            is_error=bool(message.is_error),
+            terminal_reason=_word(message.terminal_reason),
+            api_status=_status(message.api_error_status),
+            stop_reason=_word(message.stop_reason),
+            text=encodable("\n".join(map(str, [message.result] if message.result else message.errors or ()))),
         )
-        return TurnEnded(self._cost(message.total_cost_usd))
+        return TurnEnded(self._cost(_number(message.total_cost_usd)))
 
     def _cost(self, total: float | None) -> str | None:
         """What this session has cost so far; unknown for a resumed one, whose CLI tells the whole conversation's."""
-        if total is None or self._resumed:
-            return None
-        return f"{Decimal(str(total)).quantize(_EXACT).normalize():f}"
+        cost = None if total is None or self._resumed else exact(Decimal(str(total)))
+        return None if cost is None else f"{cost.normalize():f}"
 
 
 def _summary(arguments: Mapping[str, Any]) -> str:
     keys = ("command", "file_path", "pattern", "description", "text", "summary", "question")
     value = next((arguments[key] for key in keys if arguments.get(key)), next(iter(arguments.values()), ""))
-    return " ".join(str(value).split())[:SUMMARY_CHARACTERS]
+    return encodable(" ".join(str(value).split())[:SUMMARY_CHARACTERS])
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key)
-    return value if isinstance(value, str) else ""
+    return _word(data.get(key)) or ""
+
+
+def _word(value: object) -> str | None:
+    return encodable(value) if isinstance(value, str) else None
+
+
+def _status(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _number(value: object) -> float | None:
+    """A finite number from 0, None for anything else."""
+    if isinstance(value, bool):
+        return None
+    return float(value) if isinstance(value, int | float) and 0 <= value <= _LARGEST else None
 
 
 def _digest(text: str) -> str:

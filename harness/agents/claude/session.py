@@ -203,7 +203,8 @@ class ClaudeSession:
 
     def _tail(self) -> str:
         """The end of the agent's stderr, after what agent-init and the ladder said themselves."""
-        ours = "\n".join(self._stderr)
+        odd = self._normaliser.odd
+        ours = "\n".join([*self._stderr, *([f"{odd} message(s) of an unknown shape"] if odd else [])])
         try:
             with self._brief.paths.err.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - ERR_TAIL_BYTES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class DeskTool:
     async def __call__(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What the model reads. An error of ours is an answer too: the agent can act on it."""
         try:
-            reply = await self.call(arguments)
+            reply = await self.call(_encodable(arguments))
         except HarnessError as exc:
             reply = Reply(accepted=False, text=f"{exc.message} {exc.hint}".strip())
         return {"content": [{"type": "text", "text": reply.text}], "is_error": not reply.accepted}
@@ -86,6 +87,12 @@ def desk_tools(desk: Desk) -> list[DeskTool]:
             lambda given: desk.add_work_item(given["item"]),
         ),
     ]
+
+
+def _encodable(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same with halves of surrogate pairs replaced, which a model can write and no database takes."""
+    clean: dict[str, Any] = json.loads(json.dumps(arguments, ensure_ascii=False).encode(errors="replace"))
+    return clean
 
 
 def _object(properties: Schema, *required: str) -> dict[str, Any]:
