@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from harness.cli.main import main
+from harness.cli.words import is_loop
+
+
+def start() -> int:
+    if is_loop(sys.argv[1:]):
+        # Before anything else is loaded: TERM is a good end also for a loop that has not begun (contract 5).
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from harness.cli.main import main  # noqa: PLC0415 - takes half a second
+
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

@@ -58,7 +58,7 @@ class LogMeter:
             "outcome": None,
             "started_at": began.isoformat() if began else None,
             "ended_at": ended.isoformat() if ended else None,
-            "wall_seconds": round((ended - began).total_seconds(), 3) if ended and began else None,
+            "wall_seconds": round(max(0.0, (ended - began).total_seconds()), 3) if ended and began else None,
             "prompt": dict(row.prompt) or None,
             "commits": [],
             "gates": [],

@@ -11,11 +11,10 @@ import click
 from harness.cli import errors
 from harness.cli.frame import LazyGroup
 from harness.cli.invocation import Invocation
+from harness.cli.words import with_command
 from harness.model.errors import HarnessError
 
 INTERRUPTED = 130
-_WITH_VALUE = frozenset({"-C", "--directory", "--jq", "--timeout", "--launched-as"})
-_FLAGS = frozenset({"--json", "--no-color"})
 _HELP = """An unattended loop for Claude agents. Without a command: `run`."""
 
 
@@ -55,19 +54,3 @@ def _run(words: list[str], call: Invocation) -> int:
     except click.exceptions.Exit as exc:
         return exc.exit_code
     return status if isinstance(status, int) else 0
-
-
-def with_command(words: list[str]) -> list[str]:
-    """`./loop` is `./loop run`, with or without options of its own (contract 3)."""
-    place = 0
-    while place < len(words):
-        word = words[place]
-        if word in _WITH_VALUE:
-            place += 2
-        elif word in _FLAGS or word.partition("=")[0] in _WITH_VALUE or (word[:2] == "-C" and word != "-C"):
-            place += 1
-        elif word in {"-h", "--help"} or not word.startswith("-"):
-            return words
-        else:
-            break
-    return [*words[:place], "run", *words[place:]]

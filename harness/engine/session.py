@@ -76,6 +76,7 @@ class _Live:
     row: SessionRow
     watchdog: Watchdog
     stopped: Finding | None = None
+    lasted: float = 0.0
     sign_at: datetime | None = None
     refreshed: float = 0.0
     saved: float = 0.0
@@ -119,6 +120,7 @@ class SessionRunner:
             await self._pass_on_news(live)
             left = await session.exit()
         live.row = replace(live.row, ended_at=clock.now())
+        live.lasted = clock.monotonic() - begun
         live.wip = await self._save(live) or live.wip
         return await self._finish(live, left, baseline)
 
@@ -258,6 +260,7 @@ class SessionRunner:
             "kind": self._lease.item.kind,
             "repo": self._workspace.repo.name,
             "stalls": int(status is SessionStatus.STALLED),
+            "wall_seconds": round(live.lasted, 3),
         }
         metrics = await asyncio.to_thread(self._tools.meter.measure, row, baseline, facts)
         live.row = replace(row, metrics=metrics)

@@ -11,7 +11,8 @@ import pytest
 
 from harness.cli.errors import Fault
 from harness.cli.invocation import Invocation
-from harness.cli.main import main, with_command
+from harness.cli.main import main
+from harness.cli.words import is_loop, with_command
 from harness.model.errors import HarnessError
 from tests.kit.command import ROOT, Caller, home_at
 
@@ -77,6 +78,26 @@ def test_global_options_hold_before_and_after_the_command(loop, tmp_path):
 )
 def test_without_a_command_it_is_run(words, completed):
     assert with_command(words) == completed
+    assert is_loop(words) is (completed != words)
+
+
+TERMED_WHILE_LOADING = """
+import os, runpy, signal, sys
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "harness.cli.main":
+            os.kill(os.getpid(), signal.SIGTERM)
+sys.meta_path.insert(0, Loading())
+runpy.run_module("harness", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("words", "status"), [([], 0), (["run", "--once"], 0), (["queue", "show"], -15)])
+def test_term_is_a_good_end_for_a_loop_that_has_not_begun_and_for_no_other_command(words, status):
+    done = subprocess.run(
+        [sys.executable, "-c", TERMED_WHILE_LOADING, *words], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == status, done.stderr
 
 
 def test_the_home_is_c_then_harness_home_then_here_then_the_launchers(tmp_path):
