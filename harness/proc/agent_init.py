@@ -147,7 +147,7 @@ class AgentInit:
                 self.err = TextLog(spec.err, limits.get("err_bytes") or ERR_BYTES, redactor)
         except OSError as exc:
             raise CannotStart(78, f"cannot open {exc.filename}: {exc.strerror}") from exc
-        self.onward = Onward()
+        self.onward = Onward(frames=self.spec.frames)
 
     def _start(self) -> None:
         self.wake, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

@@ -1,4 +1,4 @@
-"""Where an agent's output goes: onwards byte for byte, and to disk capped, redacted and with the time of each line.
+"""Where an agent's output goes: onwards as it came, and to disk capped, redacted and with the time of each line.
 
 Standard library only: agent-init runs on this.
 """
@@ -21,6 +21,7 @@ SECRET_LENGTH = 8
 WHOLE_LINE = 1 << 20  # longer lines are not held back for a look at their end
 PARSED_LINE = 1 << 16  # longer lines are judged by their first and last byte
 TAIL = 1 << 16
+ASCII = bytes(range(128)) + b"?" * 128
 
 
 class Redactor:
@@ -219,15 +220,37 @@ def wrap(line: bytes, *, cut: bool = False) -> bytes:
 
 
 class Onward:
-    """Our stdout. Never blocks: a pipe that polls writable takes PIPE_BUF bytes. What nobody reads is dropped."""
+    """Our stdout. Never blocks: a pipe that polls writable takes PIPE_BUF bytes. What nobody reads is dropped.
 
-    def __init__(self) -> None:
+    With `frames`, a line over WHOLE_LINE bytes goes on in ASCII, every byte beyond it as `?`: a single wide character
+    would make our reader hold the whole line at four bytes a character, three times over.
+    """
+
+    def __init__(self, *, frames: bool = False) -> None:
+        self.frames = frames
         self.open = True
         self.buffer = bytearray()
+        self.held = bytearray()
+        self.long = False
 
     def feed(self, chunk: bytes) -> None:
         if self.open:
-            self.buffer += chunk
+            self.buffer += self._decided(chunk) if self.frames else chunk
+
+    def _decided(self, chunk: bytes) -> bytes:
+        """What can go on now: lines that have ended, and what there is of a long one. The rest is held."""
+        ready = b""
+        if self.long:
+            line, newline, chunk = chunk.partition(b"\n")
+            ready = line.translate(ASCII) + newline
+            self.long = not newline
+        self.held += chunk
+        end = self.held.rfind(b"\n") + 1
+        if not end and len(self.held) > WHOLE_LINE:
+            end, self.long = len(self.held), True
+        ended = bytes(self.held[:end])
+        del self.held[:end]
+        return ready + (ended.translate(ASCII) if self.long else ended)
 
     def write(self) -> None:
         try:
@@ -238,6 +261,7 @@ class Onward:
 
     def finish(self, patience_seconds: float) -> None:
         """Hand over what is left, for as long as somebody takes it."""
+        self.buffer += self.held
         poll = select.poll()
         poll.register(1, select.POLLOUT)
         while self.buffer and poll.poll(patience_seconds * 1000):

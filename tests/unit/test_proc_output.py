@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.proc.contain import AGENT_INIT
-from harness.proc.output import FrameLog, Redactor, TextLog
+from harness.proc.output import WHOLE_LINE, FrameLog, Onward, Redactor, TextLog
 
 SECRETS = {"A_KEY": "abcabcabd", "B_TOKEN": 'quote"back\\slash', "C_SECRET": "short", "PLAIN": "not-a-secret"}
 PIECES = st.lists(
@@ -72,6 +72,37 @@ def test_longer_secret_wins_over_one_it_contains():
 @pytest.mark.parametrize("line", [b'{"a":' + b"[" * 60_000 + b"}", b'{"a":' + b"1" * 5000 + b"}"])
 def test_line_that_the_parser_cannot_take_is_kept_raw(line):
     assert json.loads(written(FrameLog, [line]).replace(b"T", b'""', 1)) == {"_at": "", "_raw": line.decode()}
+
+
+def onward(chunks: list[bytes], *, frames: bool = True) -> bytes:
+    """What a reader of stdout gets of these chunks, if it takes everything."""
+    out = Onward(frames=frames)
+    for chunk in chunks:
+        out.feed(chunk)
+    return bytes(out.buffer + out.held)
+
+
+@given(st.lists(st.binary(max_size=40)))
+def test_frames_of_usual_length_go_on_byte_for_byte(chunks):
+    assert onward(chunks) == b"".join(chunks)
+
+
+def test_a_line_goes_on_once_it_has_ended_and_text_at_once():
+    frames, text = Onward(frames=True), Onward()
+    for out in (frames, text):
+        out.feed(b"{}\n{")
+    assert (bytes(frames.buffer), bytes(text.buffer)) == (b"{}\n", b"{}\n{")
+
+
+def test_a_very_long_frame_goes_on_in_ascii_and_the_next_one_whole():
+    wide = "\N{GRINNING FACE}\xe9".encode()
+    long, short = b'{"a":"' + wide + b"y" * 2 * WHOLE_LINE + wide + b'"}\n', b'{"b":"' + wide + b'"}\n'
+    sent = short + long + short + long
+    got = onward([sent[at : at + 1000] for at in range(0, len(sent), 1000)]).splitlines(keepends=True)
+    assert [len(line) for line in got] == [len(short), len(long), len(short), len(long)]
+    assert [got[0], got[2]] == [short, short]
+    assert json.loads(got[1])["a"] == "??????" + "y" * 2 * WHOLE_LINE + "??????"
+    assert got[3].isascii()
 
 
 def test_agent_init_loads_nothing_but_python_and_its_own_three_files():
