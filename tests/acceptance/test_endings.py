@@ -48,6 +48,7 @@ def fault(kind: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return ({"text": "never said", "fault": kind},)
 
 
+NAMED = {"kind": "usage_limit", "resets_in_seconds": 300}  # with an API key there is no typed event, only the wait
 DEAR = {**bash("true"), "usage": {"input": 100_000, "output": 9_000}}
 WRONG = bash("echo wrong > state.txt && git commit -qam 'Mend it wrongly'")
 NO_SHELL = {"deny": "bash", "argv": ["ls"], "reason": "nobody looks here"}
@@ -62,7 +63,7 @@ ROWS: dict[str, Row] = {
     "leaves changes": Row("uncommitted", "delayed", 1, (bash("echo good > state.txt"), done(), SAID)),
     "401": Row("auth", "ready", 0, fault("unauthorized"), status=77),
     "429": Row("throttled", "ready", 0, fault("rate_limited"), status=5),
-    "429 names its end": Row("throttled", "ready", 0, fault("usage_limit"), status=5, env=PATIENT, reset=3600),
+    "429 names its end": Row("throttled", "ready", 0, fault(NAMED), status=5, env=PATIENT, reset=300),
     "403": Row("auth", "ready", 0, fault("forbidden"), status=77),
     "credit balance": Row("billing", "ready", 0, fault("billing"), status=77),
     "model unknown": Row("model_unknown", "waiting", 0, fault("model_not_found"), agent={"model": "claude-none-1"}),
