@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 
 from harness.model.home import Home
 from harness.ops.answers import Document
@@ -82,13 +83,20 @@ def _errors(home: Home, limits: Thresholds) -> Iterator[Sign]:
 
 
 def recent_errors(home: Home) -> int:
-    """Lines of level ERROR among the last hundred of iteration.log."""
-    try:
-        with home.iteration_log.open(encoding="utf-8", errors="replace") as log:
-            last = deque(log, maxlen=LOOKED_AT_LINES)
-    except FileNotFoundError:
-        return 0
+    """Lines of level ERROR among the last hundred of iteration.log, and of the one before it where it is shorter."""
+    last = _tail(home.iteration_log, LOOKED_AT_LINES)
+    if len(last) < LOOKED_AT_LINES:
+        before = home.iteration_log.with_name(f"{home.iteration_log.name}.1")
+        last = [*_tail(before, LOOKED_AT_LINES - len(last)), *last]
     return sum(line.split(" ", 2)[1:2] == ["ERROR"] for line in last)
+
+
+def _tail(path: Path, lines: int) -> list[str]:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as log:
+            return list(deque(log, maxlen=lines))
+    except FileNotFoundError:
+        return []
 
 
 def _disk(home: Home, limits: Thresholds) -> Iterator[Sign]:

@@ -1,4 +1,4 @@
-"""Where records go: state/iteration.log, state/logs/<component>.log, and the console.
+"""Where records go: state/iteration.log, state/logs/<component>.log (each 5 MiB, three of them), and the console.
 
 Works when the database does not. Never raises: a line that cannot be written is counted in `dropped`, and the loop goes
 on; the disk check, not the log, tells that the disk is full.
@@ -15,7 +15,6 @@ from typing import Any, TextIO
 
 import structlog
 
-from harness import fs
 from harness.model.errors import HarnessError
 from harness.model.text import one_line, plain
 from harness.telemetry.line import Record, line, local, quiet
@@ -34,6 +33,7 @@ class Logs:
     ) -> None:
         self.dropped = 0
         self._state = state
+        self._iteration = RotatingFile(state / "iteration.log", mode=0o644)
         self._now = now
         self._detail = detail
         self._console = console
@@ -45,7 +45,7 @@ class Logs:
         self._keep(lambda: self._component(component(record.kind)).msg(record.message, record=record))
         if record.detail > self._detail:
             return
-        self._keep(lambda: fs.append(self._state / "iteration.log", line(record), mode=0o644))
+        self._keep(self._iteration.write, line(record))
         if self._console is not None:
             self._keep(self._show, record)
 

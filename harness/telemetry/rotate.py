@@ -16,8 +16,9 @@ FILES = 3
 class RotatingFile:
     """`NAME.log` and before it `NAME.log.1`, `NAME.log.2`. Each line is one write, so lines never mix."""
 
-    def __init__(self, path: Path, *, most_bytes: int = MOST_BYTES, files: int = FILES) -> None:
+    def __init__(self, path: Path, *, most_bytes: int = MOST_BYTES, files: int = FILES, mode: int = 0o600) -> None:
         self._path = path
+        self._mode = mode
         self._most = most_bytes
         self._files = files
 
@@ -25,7 +26,7 @@ class RotatingFile:
         """Raises HarnessError (DiskFull) or OSError."""
         if self._full(len(text)):
             self._rotate(len(text))
-        fs.append(self._path, text)
+        fs.append(self._path, text, mode=self._mode)
 
     def _full(self, more: int) -> bool:
         try:
