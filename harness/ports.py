@@ -17,6 +17,7 @@ from harness.model.events import AgentExit, SessionEvent, StopReason
 from harness.model.journal import AttemptRow, Entry, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome, Verdict
 from harness.model.session import Brief, SessionRow
+from harness.model.vitals import Look
 from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
 
 
@@ -531,6 +532,14 @@ class Finding:
     expected: str = ""
     mend: str = ""
     ending: str | None = None
+
+
+class Gauge(Protocol):
+    """Measures one running session from outside (O8)."""
+
+    def look(self, pid: int) -> Look:
+        """`pid` is agent-init's. Blocking, some ms; called in a thread, one call at a time. Never raises."""
+        ...
 
 
 class Check(Protocol):

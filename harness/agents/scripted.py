@@ -5,6 +5,7 @@ Steps are mappings with one key, from the item's own `script` (WorkItem.extra) o
     write: {path, content}    run: [argv]         commit: message     say: text            progress: text
     complete: summary         blocked: summary    ask: {question, options}                 add: {item}
     sleep: seconds            hang: true          limit: seconds      crash: true          exit: ending
+    use: tokens
 
 A callable `async (Stage) -> None` is a step too. It writes the frames a CLI would, and obeys `stop()` between and
 within steps. A session without a process costs under two milliseconds.

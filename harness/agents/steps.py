@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.agents.frames import Conversation, FrameLog
 from harness.model.errors import Usage
-from harness.model.events import AgentExit, Limited, Said, SessionEvent, ToolEnded, ToolStarted
+from harness.model.events import AgentExit, Limited, Said, SessionEvent, ToolEnded, ToolStarted, Used
 from harness.model.session import Brief
 from harness.ports import Clock, Desk, Reply
 
@@ -130,6 +130,8 @@ async def perform(stage: Stage, step: Step) -> None:  # noqa: C901, PLR0912 - on
             await stage.tool("request_decision", value, _said(answer))
         case "add":
             await stage.tool("add_work_item", value, _said(stage.desk.add_work_item(value)))
+        case "use":
+            stage.emit(Used(int(value)))
         case "sleep":
             await stage.wait(float(value))
         case "hang":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from harness.analysis.frames import Frame, Reading, blocks, decode, open_log
 from harness.analysis.tools import ToolCalls, busy_seconds, table
 from harness.analysis.transcript import final_usage, ledger
 from harness.analysis.usage import Ledger, Models, Requests, Spent, Tokens, models_of, money, since, summed, total
+from harness.model.prices import list_price
 
 SCHEMA = "loop.session-metrics/1"
 MAX_ERRORS = 50
@@ -109,6 +111,7 @@ def metrics(log: Path, *, transcript: Path | None = None, baseline: Ledger | Non
         "by_model": {name: _by_model(spent) for name, spent in sorted(models.items())},
         "cost_usd": money(models) if record.results else None,
         "cost_basis": _basis(models, complete=complete) if record.results else None,
+        "estimated_cost_usd": None if complete else _estimate(models),
         "unattributed": _unattributed(record, models),
         "complete": complete,
         "tools": table(record.calls.by_id.values()),
@@ -166,6 +169,13 @@ def _basis(models: Models, *, complete: bool) -> str | None:
     if not complete:
         return "partial"
     return ", ".join(sorted({spent.basis for spent in models.values() if spent.basis})) or None
+
+
+def _estimate(models: Models) -> str | None:
+    """List price of all tokens, where the exact cost is not known or not whole; None if a model's is not known."""
+    prices = [list_price(name, spent.tokens.as_dict()) for name, spent in models.items()]
+    known = [price for price in prices if price is not None]
+    return f"{sum(known, Decimal(0)).normalize():f}" if prices and len(known) == len(prices) else None
 
 
 def _unattributed(record: Record, models: Mapping[str, Spent]) -> dict[str, Any]:

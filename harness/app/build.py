@@ -139,7 +139,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
     prover = GateProver(loaded, environments, merger, home)
     integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))
-    sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners)
+    sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, guards.checkups)
     tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
     processes = LockedProcesses(home)
     evidence = EvidenceTools(books, clock, state, processes, workspaces, planner, records, meter, home)
@@ -157,6 +157,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         integrator,
         intake,
         guards.pressure,
+        guards.own_memory,
         DiskWatch(books, clock, state, lambda: _free(home)),
         Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
         Pulse(clock, (records.touch_current, Reaper().reap)),

@@ -1,4 +1,4 @@
-"""What holds work back in one loop, made from its configuration: limits, breakers, budgets, pressure."""
+"""What watches one loop and holds work back, made from its configuration: limits, breakers, budgets, resources."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from harness.app.planner import ConfigPlanner
 from harness.engine.breakers import ApiBreaker, SpawnBreaker
 from harness.engine.budget import Purse
+from harness.engine.checkup import CheckupTools
+from harness.engine.own_memory import OwnMemory
 from harness.engine.pressure import PressureWatch
 from harness.engine.seams import Door, Listener, Witness
 from harness.engine.state import LoopState
@@ -14,8 +16,10 @@ from harness.engine.throttle import Throttle
 from harness.model.budget import Budgets
 from harness.model.home import Home
 from harness.model.pressure import Readings, Thresholds
+from harness.model.vitals import Rules
 from harness.ports import Books, Clock
 from harness.proc import resources
+from harness.proc.gauge import SessionGauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,14 @@ class Guards:
     spawns: SpawnBreaker
     purse: Purse
     pressure: PressureWatch
+    own_memory: OwnMemory
+    checkups: CheckupTools
+
+    async def begin(self) -> None:
+        """What an earlier loop held back is looked at afresh, before the first lease."""
+        await self.purse.begin()
+        await self.pressure.tick()
+        await self.own_memory.begin()
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -47,12 +59,17 @@ def make_guards(home: Home, books: Books, clock: Clock, state: LoopState, planne
     def thresholds() -> Thresholds:
         return planner.loaded.config.pressure.thresholds()
 
+    def rules() -> Rules:
+        return planner.loaded.config.watch.rules()
+
     return Guards(
         Throttle(books, clock, state),
         ApiBreaker(books, clock, state),
         SpawnBreaker(books, clock, state, home.interrupt_file),
         Purse(books, clock, state, planner, budgets),
         PressureWatch(books, clock, state, _readings, thresholds),
+        OwnMemory(books, clock, state, resources.own_rss, lambda: rules()["loop_memory"]),
+        CheckupTools(lambda brief: SessionGauge(brief.paths.workspace), rules),
     )
 
 

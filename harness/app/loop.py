@@ -121,7 +121,7 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             )
             await _say_unclean(parts)
             await beware(parts)
-            await parts.guards.purse.begin()
+            await parts.guards.begin()
             await parts.books(lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now()))
             parts.books.patient = True
             await parts.timekeeper.begin()

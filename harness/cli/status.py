@@ -43,6 +43,7 @@ def _sessions(now: Snapshot) -> Iterator[str]:
         running, silent = (ago(seconds or 0) for seconds in (session.running_seconds, session.silent_seconds))
         doing = one_line(session.doing, 60) or session.state
         yield f"  {word}  {session.item}  {one_line(session.title, _TITLE)}  {running}  {doing}  {silent} ago"
+        yield from (f"         {one_line(strain, 120)}" for strain in session.strains.values())
 
 
 def _queue(now: Snapshot) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.config.fields import Section
 from harness.config.problems import allowed
-from harness.config.schema import Config, Overrides, Section
+from harness.config.schema import Config, Overrides
 from harness.model.errors import ConfigError, Usage
 from harness.model.session import Limits
 from harness.model.work import WorkItem
@@ -19,7 +20,7 @@ MODEL_ALIASES: Mapping[str, str] = {"claude-sonnet": "sonnet", "claude-opus": "o
 """The guide's names for the CLI's own aliases (contract 8); every other model goes to the CLI as written."""
 
 _GLOBAL = ("session_timeout", "stall_threshold", "max_attempts")
-_LIFTED_BY_NULL = frozenset({"allowed_tools", "max_turns", "max_cost_usd"})
+_LIFTED_BY_NULL = frozenset({"allowed_tools", "max_turns", "max_cost_usd", "max_tokens"})
 """Values whose written null means *no limit*; with the others it means *not set here*."""
 
 
@@ -97,6 +98,7 @@ _KEYS = (
         "disallowed_tools",
         "max_turns",
         "max_cost_usd",
+        "max_tokens",
         "retry_wait_seconds",
     ),
 )
@@ -138,5 +140,6 @@ def _limits(values: Mapping[str, Any]) -> Limits:
         stall_threshold_seconds=values["stall_threshold"],
         max_turns=values["max_turns"],
         max_cost_usd=values["max_cost_usd"],
+        max_tokens=values["max_tokens"],
         **({} if waiting is None else {"retry_wait_seconds": waiting}),
     )

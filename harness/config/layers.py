@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.config.schema import SHIPPED, Key
+from harness.config.fields import Key
+from harness.config.schema import SHIPPED
 from harness.config.text import Text, scalar
 
 NUMBERS: Mapping[str, Key] = {

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.config.fields import NAME, VARIABLE, Key
 from harness.config.layers import Layers
-from harness.config.schema import NAME, VARIABLE, Config, Key
+from harness.config.schema import Config
 from harness.config.secret import MASK, REFERENCE, looks_secret
 from harness.config.text import leaves
 from harness.model.errors import ConfigError

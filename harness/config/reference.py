@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from harness.config.fields import Key
 from harness.config.layers import NUMBERS, SWITCHES_OFF
 from harness.config.problems import in_words, schema
-from harness.config.schema import Config, Key
+from harness.config.schema import Config
 from harness.config.text import MAX_ALIASES, MAX_BYTES, MAX_DEPTH
 
 _HEAD = f"""# config.yaml
@@ -29,8 +30,9 @@ _LEVELS = """
 ## Which value holds for a session
 
 `session_timeout stall_threshold max_attempts model agent allowed_tools disallowed_tools permission_mode max_turns
-max_cost_usd` may be set at several levels. The first that sets a value wins: item, repository, kind, agent, `harness`.
-A written `null` lifts `max_turns`, `max_cost_usd` and `allowed_tools`; with the others it means *not set here*.
+max_cost_usd max_tokens` may be set at several levels. The first that sets a value wins: item, repository, kind, agent,
+`harness`. A written `null` lifts `max_turns`, `max_cost_usd`, `max_tokens` and `allowed_tools`; with the others it
+means *not set here*.
 """
 _PLACES: Mapping[str, Key] = MappingProxyType(
     {
@@ -49,6 +51,12 @@ _PLACES: Mapping[str, Key] = MappingProxyType(
         "notifiers[]": ("notifiers", 0),
         "budgets": ("budgets",),
         "pressure": ("pressure",),
+        "watch": ("watch",),
+        "watch.cpu_percent": ("watch", "cpu_percent"),
+        "watch.memory_percent": ("watch", "memory_percent"),
+        "watch.disk_mb_per_second": ("watch", "disk_mb_per_second"),
+        "watch.file_changes_per_minute": ("watch", "file_changes_per_minute"),
+        "watch.loop_memory_mib": ("watch", "loop_memory_mib"),
         "retention": ("retention",),
     }
 )
@@ -70,6 +78,11 @@ def _section(key: Key, *, other: bool) -> Mapping[str, Any]:
         ("agents", "NAME"): "OtherAgentSection" if other else "ClaudeAgentSection",
         ("repositories", 0): "RepositorySection",
         ("repositories", 0, "gates", 0): "OtherGateSection" if other else "CommandGateSection",
+        ("watch", "cpu_percent"): "CpuSection",
+        ("watch", "memory_percent"): "MemorySection",
+        ("watch", "disk_mb_per_second"): "DiskSection",
+        ("watch", "file_changes_per_minute"): "FilesSection",
+        ("watch", "loop_memory_mib"): "LoopMemorySection",
     }.get(key) or f"{str(key[0]).removesuffix('s').capitalize()}Section"
     node: Mapping[str, Any] = schema()["$defs"]["PolicySection" if key[0] == "policy" else name]
     return node

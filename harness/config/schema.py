@@ -3,54 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from harness.config.fields import (
+    VARIABLE,
+    Count,
+    Dollars,
+    Hours,
+    Key,
+    Many,
+    Name,
+    OpenSection,
+    PermissionMode,
+    Seconds,
+    Section,
+    Switch,
+    Text,
+    Tokens,
+    Wait,
+)
+from harness.config.resources import BudgetSection, PressureSection, WatchSection
 from harness.config.secret import Secret
-from harness.model.budget import Budgets
 from harness.model.policy import PolicyRule
-from harness.model.pressure import Thresholds
-
-Key = tuple[str | int, ...]
-"""Where a value stands: keys and list positions from the top."""
-
-T = TypeVar("T")
-Many = Annotated[tuple[T, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
-_YEARS, _HOURS, _MONEY = 315_360_000, 100_000, 1_000_000
-Seconds = Annotated[int, Field(gt=0, le=_YEARS)] | Annotated[float, Field(gt=0, le=_YEARS, allow_inf_nan=False)]
-Wait = Annotated[int, Field(ge=0, le=_YEARS)] | Annotated[float, Field(ge=0, le=_YEARS, allow_inf_nan=False)]
-Hours = Annotated[int, Field(ge=0, le=_HOURS)] | Annotated[float, Field(ge=0, le=_HOURS, allow_inf_nan=False)]
-Dollars = Annotated[int, Field(gt=0, le=_MONEY)] | Annotated[float, Field(gt=0, le=_MONEY, allow_inf_nan=False)]
-Percent = Annotated[int, Field(ge=1, le=100)] | Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-Name = Annotated[str, Field(pattern=NAME)]
-Text = Annotated[str, Field(min_length=1)]
-Switch = bool | Literal["item"]
-PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions", "dontAsk", "auto"]
-
-
-class Section(BaseModel):
-    """A mapping of config.yaml: unknown keys and values of another type are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class OpenSection(Section):
-    """A mapping of one `type`; its other keys belong to that type and are checked by its adapter."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, use_attribute_docstrings=True)
-
-    type: Text
-    """Built-in name, entry point, or `module:Class`."""
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The keys that belong to the type."""
-        return dict(self.model_extra or {})
 
 
 class Overrides(Section):
@@ -76,6 +52,8 @@ class Overrides(Section):
     """Turns of a session; a written `null` = no limit."""
     max_cost_usd: Dollars | None = None
     """Cost of a session in US dollars; a written `null` = no limit."""
+    max_tokens: Tokens | None = None
+    """Tokens of a session (input, output, cache writes); a written `null` = no limit."""
 
 
 class Interrupts(Section):
@@ -135,6 +113,8 @@ class ClaudeAgentSection(Section):
     """Turns of a session; null = no limit."""
     max_cost_usd: Dollars | None = 5
     """Cost of a session in US dollars; null = no limit."""
+    max_tokens: Tokens | None = None
+    """Tokens of a session (input, output, cache writes); null = no limit."""
     allowed_tools: Many[Text] | None = None
     """Tools that need no permission; null = as the permission mode says."""
     disallowed_tools: Many[Text] = ()
@@ -158,6 +138,8 @@ class OtherAgentSection(OpenSection):
     """Turns of a session; null = no limit."""
     max_cost_usd: Dollars | None = None
     """Cost of a session in US dollars; null = no limit."""
+    max_tokens: Tokens | None = None
+    """Tokens of a session (input, output, cache writes); null = no limit."""
     session_timeout: Seconds | None = None
     """Longest session with this agent, in seconds; null = `harness.session_timeout`."""
     stall_threshold: Seconds | None = None
@@ -305,45 +287,6 @@ class NotifierSection(OpenSection):
     """Name in the journal; null = its type."""
 
 
-class BudgetSection(Section):
-    """What all work together may cost, in US dollars. A session reserves its `max_cost_usd` before it begins."""
-
-    item_usd: Dollars | None = None
-    """All sessions of one item; then it waits for a person. null = no limit."""
-    day_usd: Dollars | None = None
-    """All sessions that end on one local calendar day; then nothing begins until midnight. null = no limit."""
-    total_usd: Dollars | None = None
-    """All sessions of this home, ever; then nothing begins until it is raised. null = no limit."""
-    kind: dict[Name, Dollars] = Field(default_factory=dict)
-    """All sessions of a kind of work, by its name; then none of that kind begins until it is raised."""
-
-    def budgets(self) -> Budgets:
-        """The same, exact."""
-        item, day, total = (_exact(each) for each in (self.item_usd, self.day_usd, self.total_usd))
-        return Budgets(item, day, total, {name: Decimal(str(limit)) for name, limit in self.kind.items()})
-
-
-def _exact(dollars: float | None) -> Decimal | None:
-    return None if dollars is None else Decimal(str(dollars))
-
-
-class PressureSection(Section):
-    """When the machine is too short of something to begin another session; what runs goes on. null = not watched."""
-
-    memory_percent: Percent | None = 10
-    """Available memory below this share of all, in percent, is too little."""
-    memory_mib: Count | None = 1024
-    """Available memory below this is too little, in MiB."""
-    cpu_stalled_percent: Percent | None = None
-    """Share of the last 10 s in which something waited for a processor (`/proc/pressure/cpu`); above is too much. Not
-    watched by default: one busy build is enough for 80, and does no harm."""
-    descriptors_percent: Percent | None = 80
-    """Descriptors the loop has open, in percent of its limit; above is too many."""
-
-    def thresholds(self) -> Thresholds:
-        return Thresholds(self.memory_percent, self.memory_mib, self.cpu_stalled_percent, self.descriptors_percent)
-
-
 class RetentionSection(Section):
     """How long logs are kept."""
 
@@ -412,6 +355,8 @@ class Config(Section):
     """What all work together may cost."""
     pressure: PressureSection = PressureSection()
     """When the machine is too short of something to begin another session."""
+    watch: WatchSection = WatchSection()
+    """What running sessions and the loop may use before somebody is told."""
     retention: RetentionSection = RetentionSection()
     """How long logs are kept."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from harness.config.schema import Key
+from harness.config.fields import Key
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 30

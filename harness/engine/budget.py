@@ -7,7 +7,7 @@ budget is raised. Day: a hold until local midnight. Room that sessions leave uns
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -38,6 +38,11 @@ class Purse:
     _today: Decimal = Decimal(0)
     _midnight: datetime | None = None
 
+    @property
+    def reserved(self) -> Mapping[str, Decimal]:
+        """US dollars held back for sessions that run, by item."""
+        return {item: amount for item, (_, amount) in self._reserved.items()}
+
     def rest(self) -> float:
         return 0.0
 
@@ -58,12 +63,11 @@ class Purse:
         return await self._refuse(item, over)
 
     async def settled(self, lease: Lease, outcome: Outcome, session: SessionRow | None) -> None:  # noqa: ARG002 - a cost has no outcome
-        """A cost that is unknown (the agent was killed) counts as what was reserved for it."""
+        """A cost that is unknown (the agent was killed) counts as its estimate, else as what was reserved for it."""
         kind, reserved = self._reserved.pop(lease.item.id, (lease.item.kind, Decimal(0)))
-        if session is None or self._midnight is None:
+        if self._midnight is None:
             return
-        told = session.metrics.get("cost_usd")
-        cost = reserved if told is None else Decimal(str(told))
+        cost = Decimal(0) if session is None else _cost(session, reserved)
         self._kinds[kind] += cost
         self._today += cost
         if cost < reserved:
@@ -115,3 +119,8 @@ class Purse:
         if scopes:
             await self.books(lambda s: [s.close_pause(scope, SOURCE, why, now) for scope in scopes])
             self.state.bell.ring()
+
+
+def _cost(session: SessionRow, reserved: Decimal) -> Decimal:
+    told = session.metrics.get("estimated_cost_usd") or session.metrics.get("cost_usd")
+    return reserved if told is None else Decimal(str(told))

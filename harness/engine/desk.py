@@ -44,6 +44,11 @@ class LoopDesk:
         self._warned = False
         self._proposed = 0
 
+    @property
+    def expects(self) -> str:
+        """commit, document or none."""
+        return self._expectation.expects
+
     def settled(self) -> bool:
         return self.claim is not None or self.question is not None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from harness.engine.checkup import Checkup, CheckupTools
 from harness.engine.context import Remains, preserved
 from harness.engine.desk import LoopDesk
 from harness.engine.plan import Meter
@@ -29,6 +30,7 @@ from harness.model.events import (
 )
 from harness.model.journal import Entry
 from harness.model.session import FINAL, Brief, Claim, Question, SessionRow, SessionStatus
+from harness.model.vitals import Sign
 from harness.model.work import Lease
 from harness.ports import Agent, AgentSession, Autosave, Books, Clock, Records, Workspace, Workspaces
 
@@ -67,6 +69,7 @@ class SessionTools:
     records: Records
     meter: Meter
     listeners: Sequence[Listener] = ()
+    checkups: CheckupTools | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class _Live:
 
     row: SessionRow
     watchdog: Watchdog
+    checkup: Checkup | None = None
     stopped: Finding | None = None
     lasted: float = 0.0
     sign_at: datetime | None = None
@@ -111,7 +115,8 @@ class SessionRunner:
         begun = clock.monotonic()
         baseline = await asyncio.to_thread(self._tools.meter.baseline, row)
         await self._tools.books(lambda s: s.open_session(self._lease, row))
-        live = _Live(row, Watchdog(self._brief.limits, begun), sign_at=row.started_at, refreshed=begun, saved=begun)
+        watchdog = Watchdog(self._brief.limits, begun)
+        live = _Live(row, watchdog, self._checkup(), sign_at=row.started_at, refreshed=begun, saved=begun)
         self._live = live
         self._tools.state.newest = row.id
         self._publish(live)
@@ -167,6 +172,8 @@ class SessionRunner:
         at = self._tools.clock.monotonic()
         wanted = self._tools.state.wanted_stop()
         finding = Finding(wanted, live.watchdog.doing, 0.0) if wanted else live.watchdog.tick(at)
+        if finding is None and live.checkup is not None:
+            finding = await live.checkup.tick(live.row.pid, live.watchdog, at, lambda k, s: self._note_sign(live, k, s))
         await self._pass_on_questions(live)
         await self._pass_on_news(live)
         if finding is not None:
@@ -177,6 +184,13 @@ class SessionRunner:
             live.saved = at
             live.wip = await self._save(live) or live.wip
         await self._refresh(session, live, at)
+
+    def _checkup(self) -> Checkup | None:
+        tools = self._tools.checkups
+        return Checkup(tools, tools.gauge(self._brief), self._desk.expects == "commit") if tools else None
+
+    async def _note_sign(self, live: _Live, kind: str, sign: Sign) -> None:
+        await self._note(live, kind, vital=sign.vital, reason=sign.reason)
 
     async def _pass_on_questions(self, live: _Live) -> None:
         while live.ask:

@@ -36,6 +36,7 @@ from harness.model.events import (
     ToolEnded,
     ToolStarted,
     TurnEnded,
+    Used,
 )
 from harness.model.session import Limits
 
@@ -78,6 +79,7 @@ class Watchdog:
     _tools: dict[str, _OpenTool] = field(default_factory=dict)
     _spins: Counter[tuple[str, str]] = field(default_factory=Counter)
     _spun: str | None = None
+    _tokens: int = 0
 
     def __post_init__(self) -> None:
         self.last_sign = self.started
@@ -101,6 +103,7 @@ class Watchdog:
         if isinstance(event, Retrying):
             self._retrying(event, at)
             return
+        self._tokens = event.tokens if isinstance(event, Used) else self._tokens
         if isinstance(event, Requesting) and self.state == "retrying":
             return  # the CLI asks again by itself: no sign of the API yet
         self.last_sign = at
@@ -127,7 +130,7 @@ class Watchdog:
                 self.state = "thinking" if self.state == "starting" else self.state
             case Limited():
                 self._limited = event.status in REACHED
-            case Alive() | Denied():
+            case Alive() | Denied() | Used():
                 pass
 
     def _retrying(self, event: Retrying, at: float) -> None:
@@ -157,6 +160,8 @@ class Watchdog:
     def _due(self, at: float) -> StopReason | None:
         if at - self.started >= self.limits.session_timeout_seconds:
             return StopReason.TIMEOUT
+        if self.limits.max_tokens is not None and self._tokens >= self.limits.max_tokens:
+            return StopReason.BUDGET
         if self._refused:
             return StopReason.AUTH
         if self._limited and self.state not in ("finishing", "idle"):

@@ -19,6 +19,7 @@ _OURS: Mapping[StopReason, str] = MappingProxyType(
         StopReason.STALLED_START: "stalled_start",
         StopReason.SPINNING: "spinning",
         StopReason.BUDGET: "budget",
+        StopReason.RUNAWAY: "runaway",
         StopReason.AUTH: "auth",
     }
 )

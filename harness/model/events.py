@@ -86,6 +86,13 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """Tokens of the session so far: input, output and cache writes. At least so many; it is no exact count."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnded:
     """A result arrived; the agent may still be working on something in the background."""
 
@@ -116,6 +123,7 @@ SessionEvent = (
     | Limited
     | Compacting
     | Denied
+    | Used
     | TurnEnded
     | Idle
     | Alive
@@ -131,6 +139,7 @@ class StopReason(StrEnum):
     STALLED_START = "stalled_start"
     SPINNING = "spinning"
     BUDGET = "budget"
+    RUNAWAY = "runaway"
     AUTH = "auth"
     LIMITED = "limited"
     PAUSE = "pause"

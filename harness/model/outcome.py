@@ -84,9 +84,15 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
         ),
         "gate_failed": _agent("a gate is red on the sealed commit", _WHY, Resume.SAME),
         "max_turns": _agent("the session used up max_turns", "raise agents.*.max_turns or split the item"),
-        "budget": _agent("the session used up max_cost_usd", "raise agents.*.max_cost_usd or split the item"),
+        "budget": _agent(
+            "the session used up max_cost_usd or max_tokens",
+            "raise agents.*.max_cost_usd or max_tokens, or split the item",
+        ),
         "timeout": _agent("the session ran into its session_timeout", "raise session_timeout or split the item"),
         "spinning": _agent("the agent repeated the same tool call with the same result"),
+        "runaway": _agent(
+            "the session went beyond a critical bound of `watch` that ends sessions", "raise the bound in watch"
+        ),
         "refusal": _agent("the model refused the request", "./loop session transcript SESSION"),
         "context_full": _agent("the conversation no longer fits the model's context", "split the item"),
         "usage_limit": Rule(

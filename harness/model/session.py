@@ -47,12 +47,13 @@ def new_session_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Effective limits of one session; seconds, US dollars. None = no limit of ours."""
+    """Effective limits of one session; seconds, US dollars, tokens as `Used` counts them. None = no limit of ours."""
 
     session_timeout_seconds: float = 3600
     stall_threshold_seconds: float = 420
     max_turns: int | None = 80
     max_cost_usd: float | None = 5
+    max_tokens: int | None = None
     retry_wait_seconds: float = 900
     start_seconds: float = 60
     idle_after_result_seconds: float = 30

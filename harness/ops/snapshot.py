@@ -20,7 +20,7 @@ from harness.ops.answers import Document
 from harness.ops.books import reading_if_any, running
 from harness.proc.lock import holder
 from harness.proc.resources import disk, memory
-from harness.store.reports import latest_attempts, latest_run, outcomes_since, spend_since
+from harness.store.reports import latest_attempts, latest_run, outcomes_since, spend_since, strains
 from harness.store.sqlite import SqliteStore
 
 PERIOD = timedelta(hours=24)
@@ -33,7 +33,7 @@ _PID = re.compile(r"pid (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session that runs now; `silent_seconds` since the last sign of the agent."""
+    """A session that runs now; `silent_seconds` since the last sign of the agent; `strains` by vital, in words."""
 
     id: str
     item: str
@@ -42,6 +42,7 @@ class LiveSession:
     silent_seconds: float | None
     running_seconds: float | None
     doing: str
+    strains: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,7 @@ def _live(store: SqliteStore, now: datetime) -> Iterator[LiveSession]:
             silent_seconds=_seconds(row.heartbeat or row.started_at, now),
             running_seconds=_seconds(row.started_at, now),
             doing=row.doing,
+            strains=strains(store, row.id),
         )
 
 

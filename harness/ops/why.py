@@ -18,6 +18,7 @@ from harness.ops.books import full_id, reading, reading_if_any
 from harness.ops.dossiers import dossier
 from harness.ops.outlook import Place, outlook, usual
 from harness.ops.snapshot import FILE_SOURCE, sentence
+from harness.store.reports import strains
 from harness.store.sqlite import SqliteStore
 
 SCHEMA = "loop.why/1"
@@ -139,13 +140,14 @@ def _session(store: SqliteStore, row: SessionRow) -> Why:
     said = _ENDED.get(row.status) or (attempt.sentence if attempt is not None else "") or f"it is {row.status}"
     doing = f"{said}: {row.doing}" if row.doing else said
     because = f"{row.ending}: {rule.sentence}" if rule is not None else doing
+    seen = [*strains(store, row.id).values(), *([attempt.evidence] if attempt is not None else [])]
     return Why(
         subject=row.id,
         kind="session",
         state=row.status.value,
         because=f"{because}{by}",
         next=f"its item: ./loop why {row.item}",
-        evidence=attempt.evidence if attempt is not None else "",
+        evidence="\n".join(filter(None, seen)),
         rule=_rule(attempt, row.id),
         attempts=(_told(attempt),) if attempt is not None else (),
         entries=tuple(_entries(store, session=row.id))[-SHOWN_ENTRIES:],

@@ -45,6 +45,19 @@ class Usage:
     threads: int
 
 
+@dataclass(frozen=True, slots=True)
+class TreeUsage:
+    """A process and all below it: CPU seconds and disk bytes with those of reaped children, resident bytes of now.
+
+    Shared pages count once for each process that has them. `disk_bytes` (read and written, of devices, not of the page
+    cache) is None where the system does not tell.
+    """
+
+    cpu_seconds: float
+    rss: int
+    disk_bytes: int | None
+
+
 def disk(path: Path) -> Disk:
     """The volume of the nearest existing folder at or above `path`."""
     while not path.exists() and path != path.parent:
@@ -97,6 +110,31 @@ def tree_cpu(root: Identity) -> float:
     return sum(_cpu_seconds(fields, reaped=True) for fields in stats if fields)
 
 
+def tree_usage(pid: int) -> TreeUsage:
+    """All zero for a process that has ended. Costs about 20 µs a thread of the tree."""
+    cpu, rss, moved = 0.0, 0, 0
+    told = False
+    for each in {pid} | procfs.descendants(pid):
+        fields = procfs.stat_fields(each)
+        if fields:
+            cpu += _cpu_seconds(fields, reaped=True)
+            rss += int(fields[procfs.RSS_PAGES]) * PAGE
+            moved += (here := _moved(each)) or 0
+            told = told or here is not None
+    return TreeUsage(cpu, rss, moved if told else None)
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def own_rss() -> int | None:
+    """Resident bytes of this process; None where the system does not tell (macOS)."""
+    fields = procfs.stat_fields(os.getpid())
+    return int(fields[procfs.RSS_PAGES]) * PAGE if fields else None
+
+
 def load() -> tuple[float, float, float]:
     """Processes wanting a CPU: mean of 1, 5 and 15 minutes."""
     return os.getloadavg()
@@ -105,6 +143,13 @@ def load() -> tuple[float, float, float]:
 def _cpu_seconds(fields: list[bytes], *, reaped: bool = False) -> float:
     last = procfs.SYSTEM_TICKS + (2 if reaped else 0)
     return sum(map(int, fields[procfs.USER_TICKS : last + 1])) / TICKS
+
+
+def _moved(pid: int) -> int | None:
+    """Bytes read from and written to devices, those of reaped children included; None if it is not told."""
+    lines = (line.partition(b": ") for line in procfs.read(f"/proc/{pid}/io").splitlines())
+    counts = {name: int(count) for name, _, count in lines}
+    return counts[b"read_bytes"] + counts[b"write_bytes"] if b"write_bytes" in counts else None
 
 
 def _descriptors(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,3 +64,15 @@ def spend_since(database: Database, since: datetime) -> tuple[Decimal, int]:
 def latest_attempts(database: Database, limit: int) -> Sequence[AttemptRow]:
     """Settled ones, newest first."""
     return [rows.attempt(row) for row in database.all("attempts_latest", limit=limit)]
+
+
+def strains(database: Database, session: str) -> Mapping[str, str]:
+    """What a session is beyond its bounds with, by vital, each in words; what is over is left out."""
+    found: dict[str, str] = {}
+    for row in database.all("strains_of_session", session=session):
+        data = json.loads(row["data"])
+        found.pop(data["vital"], None)
+        if row["kind"] != "session.relieved":
+            word = "alert" if row["kind"] == "session.alert" else "warning"
+            found[data["vital"]] = f"{word}: {data['reason']}"
+    return found

@@ -51,8 +51,8 @@ class Sessions(Journal):
         self.record(Entry(at, "session.updated", "loop", item=session.item, session=session.id, data=data))
 
     def spent(self, *, since: datetime | None = None, item: str | None = None) -> Mapping[str, Decimal]:
-        """US dollars by kind of work: exact sums of the known costs of ended sessions. Reads the history unless for an
-        item: ask once a day.
+        """US dollars by kind of work: exact sums of the costs of ended sessions, estimates where that is not whole; a
+        session with neither is left out. Reads the history unless for an item: ask once a day.
         """
         if item is not None:
             found = self.all("costs_of_item", item=item)

@@ -14,7 +14,7 @@ import pytest
 
 from harness.engine.budget import Purse
 from harness.model.budget import Budgets, Committed, exceeded
-from harness.model.outcome import Claimed, Disposition
+from harness.model.outcome import Claimed, Disposition, Failed
 from harness.model.session import Limits, SessionStatus
 from harness.model.work import Continuation, Lease, WorkItem, WorkState
 from harness.ports import Settlement
@@ -50,12 +50,15 @@ def take(desk: Desktop) -> Lease:
     return lease(desk.store, now=desk.clock.now())
 
 
-async def ended(desk: Desktop, money: Purse, held: Lease, cost: str | None) -> None:
+async def ended(desk: Desktop, money: Purse, held: Lease, cost: str | None, *, estimate: str | None = None) -> None:
     """A session of this lease that has ended, settled as the engine does it."""
     name = f"ses_{held.item.id}{held.fence}"
     desk.store.open_session(held, session(held, name))
     row = replace(
-        session(held, name), status=SessionStatus.COMPLETED, ended_at=desk.clock.now(), metrics={"cost_usd": cost}
+        session(held, name),
+        status=SessionStatus.COMPLETED,
+        ended_at=desk.clock.now(),
+        metrics={"cost_usd": cost, "estimated_cost_usd": estimate},
     )
     back = Disposition(WorkState.READY, "again")
     desk.store.settle(held, Settlement(Claimed(None), back, session=row), desk.clock.now())
@@ -148,6 +151,30 @@ async def test_a_cost_that_is_unknown_counts_as_reserved_and_a_new_loop_reads_wh
     await after.begin()
     assert desk.store.pauses() == []
     assert await after.admit(take(desk)) is None
+
+
+async def test_what_an_attempt_without_a_session_had_reserved_is_given_back(desk: Desktop) -> None:
+    money = purse(desk, Budgets(day=Decimal(9)))
+    first, second = take(desk), take(desk)
+    assert await money.admit(first) is None
+    assert await money.admit(second) is not None
+    assert len(desk.store.pauses()) == 1
+    await money.settled(first, Failed("setup"), None)
+    assert (desk.store.pauses(), money.reserved) == ([], {})
+    assert await money.admit(second) is None
+
+
+async def test_a_session_that_was_killed_counts_with_its_estimate_also_for_the_next_loop(desk: Desktop) -> None:
+    budgets = Budgets(total=Decimal(7))
+    money, held = purse(desk, budgets), take(desk)
+    assert await money.admit(held) is None
+    await ended(desk, money, held, None, estimate="2.5")
+    assert await money.admit(take(desk)) is not None
+    after = purse(desk, budgets)
+    await after.begin()
+    refused = await after.admit(take(desk))
+    assert refused is not None
+    assert "$2.50 of $7.00 are spent or reserved" in refused.reason
 
 
 async def test_sealed_work_needs_no_budget(desk: Desktop) -> None:

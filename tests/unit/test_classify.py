@@ -97,7 +97,9 @@ def test_every_ending_is_in_the_table(row: str) -> None:
 ABORTED = AgentExit(subtype="error_during_execution", is_error=True, terminal_reason="aborted_streaming")
 
 
-@pytest.mark.parametrize("reason", ["timeout", "stalled", "stalled_api", "stalled_start", "spinning", "budget", "auth"])
+@pytest.mark.parametrize(
+    "reason", ["timeout", "stalled", "stalled_api", "stalled_start", "spinning", "budget", "runaway", "auth"]
+)
 def test_what_we_stop_for_is_the_ending(reason: str) -> None:
     assert classify(ABORTED, stopped=StopReason(reason), settled=False) == reason
     assert reason in ENDINGS

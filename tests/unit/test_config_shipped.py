@@ -29,7 +29,7 @@ def test_the_shipped_file_changes_no_default_and_names_no_repository(tmp_path):
 def test_the_shipped_file_shows_every_key_that_has_a_default():
     tree = parse(shipped().encode()).tree
     assert set(tree) == set(Config.model_fields)
-    for section in ("harness", "isolation", "budgets", "pressure", "retention"):
+    for section in ("harness", "isolation", "budgets", "pressure", "watch", "retention"):
         assert set(tree[section]) == set(type(getattr(Config(), section)).model_fields)
     assert set(tree["agents"]["default"]) == set(type(Config().agents["default"]).model_fields) - {
         "session_timeout",

@@ -31,7 +31,7 @@ PASSED = (Verdict("tests", "passed", 1.0),)
 
 AGENT = {
     *("unreported", "no_change", "uncommitted", "gate_failed", "max_turns", "budget", "timeout"),
-    *("spinning", "refusal", "context_full"),
+    *("spinning", "runaway", "refusal", "context_full"),
 }
 BY_CAUSE = {
     Cause.AGENT: AGENT,

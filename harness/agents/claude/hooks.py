@@ -6,8 +6,10 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
+from harness.agents.claude.spending import Spending
 from harness.model.events import Denied
 from harness.model.policy import Denial
 from harness.model.session import Limits
@@ -94,16 +96,20 @@ class RepetitionHook:
 
 
 class WrapUpHook:
-    """After each tool: tells the agent once that 80 % of its time or turns are used, while it can still save its work.
-
-    Cost is not among them: the CLI tells it only in the result, and holds that limit itself.
+    """After each tool: tells the agent once that 80 % of its time, turns, tokens or cost are used, while it can still
+    save its work. The cost is an estimate: the CLI tells the exact one only in the result, and holds that limit itself.
     """
 
     def __init__(
-        self, limits: Limits, turns: Callable[[], int], monotonic: Callable[[], float] = time.monotonic
+        self,
+        limits: Limits,
+        turns: Callable[[], int],
+        spending: Spending,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
         self._turns = turns
+        self._spending = spending
         self._monotonic = monotonic
         self._began = monotonic()
         self._told = False
@@ -126,6 +132,15 @@ class WrapUpHook:
         turns = self._turns()
         if self._limits.max_turns is not None and turns >= WRAP_UP_SHARE * self._limits.max_turns:
             return f"{turns} of {self._limits.max_turns} turns"
+        return self._spent()
+
+    def _spent(self) -> str | None:
+        tokens, most_tokens = self._spending.tokens, self._limits.max_tokens
+        if most_tokens is not None and tokens >= WRAP_UP_SHARE * most_tokens:
+            return f"{tokens} of {most_tokens} tokens"
+        cost, most = self._spending.cost_usd, self._limits.max_cost_usd
+        if cost is not None and most is not None and cost >= Decimal(str(WRAP_UP_SHARE * most)):
+            return f"about ${cost:.2f} of ${most:.2f}"
         return None
 
 

@@ -15,11 +15,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from claude_agent_sdk import ClaudeSDKClient, ProcessError, ResultError
+from claude_agent_sdk import ClaudeSDKClient, ProcessError, ResultError, StreamEvent
 
 from harness.agents.claude.normalise import Normaliser
+from harness.agents.claude.spending import Spending
 from harness.agents.claude.start import Start, sdk_options
-from harness.model.events import AgentExit, Denied, SessionEvent, StopReason
+from harness.model.events import AgentExit, Denied, SessionEvent, StopReason, Used
 
 ASK_SECONDS = 1.0
 WIND_UP_SECONDS = 4.0
@@ -38,6 +39,7 @@ class ClaudeSession:
         self._brief = start.brief
         self._queue: asyncio.Queue[SessionEvent | None] = asyncio.Queue()
         self._stderr: deque[str] = deque(maxlen=40)
+        self._spending = Spending()
         self._stopping = False
         self._spawned = False
         self._client: ClaudeSDKClient | None = None
@@ -91,6 +93,7 @@ class ClaudeSession:
                 denied=self._denied,
                 stopping=lambda: self._stopping,
                 turns=lambda: self._normaliser.turns,
+                spending=self._spending,
                 stderr=self._stderr.append,
             )
         )
@@ -113,6 +116,8 @@ class ClaudeSession:
         async for message in client.receive_messages():
             for event in self._normaliser.events(message):
                 self._queue.put_nowait(event)
+            if isinstance(message, StreamEvent) and self._spending.feed(message.event, message.parent_tool_use_id):
+                self._queue.put_nowait(Used(self._spending.tokens))
             if self._normaliser.over:
                 return
 

@@ -12,6 +12,7 @@ from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, create_sdk_mcp_ser
 
 from harness.agents.claude.hooks import CompletionHook, Judge, PolicyHook, RepetitionHook, WrapUpHook
 from harness.agents.claude.options import DEBUG_FILE, TOOLS, ClaudeOptions
+from harness.agents.claude.spending import Spending
 from harness.agents.claude.tools import PREFIX, SERVER, desk_tools
 from harness.model.events import Denied
 from harness.model.session import Brief
@@ -46,10 +47,11 @@ def sdk_options(
     denied: Callable[[Denied], None],
     stopping: Callable[[], bool],
     turns: Callable[[], int],
+    spending: Spending,
     stderr: Callable[[str], None],
 ) -> ClaudeAgentOptions:
     """`denied` hears of refused calls; while `stopping`, the completion contract does not hold the agent up; `turns` it
-    has taken so far.
+    has taken so far, `spending` what they used.
     """
     brief, options = start.brief, start.options
     server = create_sdk_mcp_server(
@@ -68,7 +70,7 @@ def sdk_options(
         mcp_servers={SERVER: {**server, "alwaysLoad": True}},  # type: ignore[dict-item]
         strict_mcp_config=True,
         permission_mode=options.permission_mode,
-        hooks=_hooks(start, denied, stopping, turns),
+        hooks=_hooks(start, denied, stopping, WrapUpHook(brief.limits, turns, spending)),
         model=options.model,
         max_turns=brief.limits.max_turns,
         max_budget_usd=brief.limits.max_cost_usd,
@@ -87,12 +89,11 @@ def sdk_options(
 
 
 def _hooks(
-    start: Start, denied: Callable[[Denied], None], stopping: Callable[[], bool], turns: Callable[[], int]
+    start: Start, denied: Callable[[Denied], None], stopping: Callable[[], bool], wrap_up: WrapUpHook
 ) -> dict[Any, list[HookMatcher]]:
     """A policy that raises or hangs refuses the call: it fails closed."""
     policy = PolicyHook(start.judge, denied)
     repetition = RepetitionHook()
-    wrap_up = WrapUpHook(start.brief.limits, turns)
     completion = CompletionHook(start.desk, stopping)
     return {
         "PreToolUse": [HookMatcher(hooks=[policy], timeout=HOOK_SECONDS, on_failure="block")],  # type: ignore[list-item]

@@ -50,13 +50,15 @@ INSERT INTO decisions (item, session, question, options, asked_at)
 VALUES (:item, :session, :question, :options, :now)
 
 -- name: costs_by_kind
--- What ended sessions cost, each an exact decimal as text.
-SELECT items.kind, json_extract(sessions.metrics, '$.cost_usd') AS cost
+-- What ended sessions cost, each a decimal as text: exact, or the estimate where that is not whole.
+SELECT items.kind, coalesce(
+  json_extract(sessions.metrics, '$.estimated_cost_usd'), json_extract(sessions.metrics, '$.cost_usd')) AS cost
 FROM sessions JOIN items ON items.id = sessions.item
 WHERE sessions.ended_at >= :since AND cost IS NOT NULL
 
 -- name: costs_of_item
 -- The same for one item.
-SELECT items.kind, json_extract(sessions.metrics, '$.cost_usd') AS cost
+SELECT items.kind, coalesce(
+  json_extract(sessions.metrics, '$.estimated_cost_usd'), json_extract(sessions.metrics, '$.cost_usd')) AS cost
 FROM sessions JOIN items ON items.id = sessions.item
 WHERE sessions.item = :item AND sessions.ended_at IS NOT NULL AND cost IS NOT NULL
