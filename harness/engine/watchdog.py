@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from harness.model.events import (
     REACHED,
@@ -44,6 +46,17 @@ TOOL_GRACE_SECONDS = 60.0
 REQUEST_SECONDS = 600.0
 """The CLI's own limit on a request. Answers to a subagent are not streamed: it is silent for as long as they take."""
 SPINS = 5
+
+_STATES: Mapping[type[SessionEvent], str] = MappingProxyType(
+    {
+        Requesting: "requesting",
+        Streaming: "streaming",
+        Said: "streaming",
+        Compacting: "compacting",
+        TurnEnded: "finishing",
+        Idle: "idle",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,6 @@ class Watchdog:
         if isinstance(event, Retrying):
             self._retrying(event, at)
             return
-        self._tokens = event.tokens if isinstance(event, Used) else self._tokens
         if isinstance(event, Requesting) and self.state == "retrying":
             return  # the CLI asks again by itself: no sign of the API yet
         self.last_sign = at
@@ -116,21 +128,15 @@ class Watchdog:
                 self._tool_ended(event)
             case Requesting() | Streaming() | Said() | Compacting() if self._tools:
                 pass  # a subagent's, or the rest of a message whose tool already runs
-            case Requesting():
-                self.state = "requesting"
-            case Streaming() | Said():
-                self.state = "streaming"
-            case Compacting():
-                self.state = "compacting"
-            case TurnEnded():
-                self.state = "finishing"
-            case Idle():
-                self.state = "idle"
+            case Requesting() | Streaming() | Said() | Compacting() | TurnEnded() | Idle():
+                self.state = _STATES[type(event)]
             case Started():
                 self.state = "thinking" if self.state == "starting" else self.state
             case Limited():
                 self._limited = event.status in REACHED
-            case Alive() | Denied() | Used():
+            case Used():
+                self._tokens = event.tokens
+            case Alive() | Denied():
                 pass
 
     def _retrying(self, event: Retrying, at: float) -> None:
@@ -158,10 +164,8 @@ class Watchdog:
         return Finding(reason, self._spun or self.doing, at - self.last_sign) if reason else None
 
     def _due(self, at: float) -> StopReason | None:
-        if at - self.started >= self.limits.session_timeout_seconds:
-            return StopReason.TIMEOUT
-        if self.limits.max_tokens is not None and self._tokens >= self.limits.max_tokens:
-            return StopReason.BUDGET
+        if (used_up := self._used_up(at)) is not None:
+            return used_up
         if self._refused:
             return StopReason.AUTH
         if self._limited and self.state not in ("finishing", "idle"):
@@ -186,6 +190,12 @@ class Watchdog:
                 return StopReason.STALLED
             case _:
                 return StopReason.STALLED_API
+
+    def _used_up(self, at: float) -> StopReason | None:
+        if at - self.started >= self.limits.session_timeout_seconds:
+            return StopReason.TIMEOUT
+        most = self.limits.max_tokens
+        return StopReason.BUDGET if most is not None and self._tokens >= most else None
 
     def _overdue(self, at: float) -> bool:
         return any(at - tool.started >= tool.limit_seconds + TOOL_GRACE_SECONDS for tool in self._tools.values())

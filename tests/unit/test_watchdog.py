@@ -17,6 +17,7 @@ from harness.model.events import (
     ToolEnded,
     ToolStarted,
     TurnEnded,
+    Used,
 )
 from harness.model.session import Limits
 
@@ -145,3 +146,13 @@ def test_any_event_is_a_sign_of_life():
     dog = watched(Requesting())
     dog.on(Alive(), 14.0)
     assert verdict(dog, 28.9) is None
+
+
+@pytest.mark.parametrize(
+    ("most", "used", "reason"),
+    [(None, 10**9, None), (1000, 999, None), (1000, 1000, StopReason.BUDGET)],
+)
+def test_used_up_tokens_end_a_session_also_while_a_tool_runs(most, used, reason):
+    dog = watched(tool(), Used(500), Used(used), limits=replace(LIMITS, max_tokens=most))
+    assert verdict(dog, 2.0) is reason
+    assert dog.doing.startswith("Bash")
