@@ -58,7 +58,7 @@ def watched(stream: list[dict[str, Any]]) -> list[SessionEvent]:
     return seen
 
 
-@tries(300)
+@tries(150)
 @given(stream=st.lists(frames(), max_size=8))
 def test_any_stream_becomes_proper_events(stream: list[dict[str, Any]]) -> None:
     for event in watched(stream):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.fuzz.grammar import BOMBS, SCALARS, VALUES
 from tests.fuzz.profile import tries
 from tests.kit.stores import NOW
 
+MEMORY = Path("/dev/shm")
 FORM = Form(repositories=("app",), lanes={"default": 0.0, "sweep": 720.0})
 KEYS = st.sampled_from(["id", "title", "type", "kind", "description", "rig", "repo", "priority", "lane", "depends_on", "not_before",
                         "max_attempts", "agent", "scope", "branch", "timeout_seconds", "max_cost_usd", "labels", "state", "attempts",
@@ -73,8 +75,10 @@ def files(draw: st.DrawFn) -> bytes:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
+def home() -> Iterator[Home]:
+    """In memory where there is such a thing: what is tried is not the disk."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Home(Path(folder))
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ def clear(desk: Desk) -> None:
         queue.remove(desk, name)
 
 
-@tries(120)
+@tries(80)
 @given(raw=files() | st.binary(max_size=60))
 def test_an_import_is_taken_whole_or_refused_whole(desk: Desk, raw: bytes) -> None:
     before = kept(desk)
@@ -123,7 +127,7 @@ def test_an_import_is_taken_whole_or_refused_whole(desk: Desk, raw: bytes) -> No
     clear(desk)
 
 
-@tries(120)
+@tries(60)
 @given(raw=files() | st.binary(max_size=60))
 def test_an_edited_queue_file_is_taken_whole_or_left_alone_whole(desk: Desk, raw: bytes) -> None:
     queue.take_edits(desk)
@@ -185,7 +189,7 @@ def test_what_is_no_plain_file_is_named_and_never_waited_for(desk: Desk, make: C
     assert queue.edited(desk.home) is False
 
 
-@tries(150)
+@tries(100)
 @given(document=st.dictionaries(KEYS, SCALARS | VALUES, max_size=5))
 def test_any_object_is_an_item_or_refused(desk: Desk, document: dict[str, Any]) -> None:
     try:

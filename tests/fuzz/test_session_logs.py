@@ -44,14 +44,14 @@ def everything(log: Path) -> dict[str, Any]:
     return whole
 
 
-@tries(250)
+@tries(120)
 @given(raw=logs() | st.binary(max_size=300))
 def test_any_log_is_read(log: Path, raw: bytes) -> None:
     log.write_bytes(raw)
     everything(log)
 
 
-@tries(60)
+@tries(40)
 @given(raw=logs(), cuts=st.lists(st.integers(0, 4000), max_size=6))
 def test_a_followed_log_reads_the_same_however_it_arrives(log: Path, raw: bytes, cuts: list[int]) -> None:
     log.write_bytes(raw)
@@ -70,7 +70,7 @@ def _arrival(log: Path, pieces: list[bytes]) -> Callable[[float], None]:
     return sleep
 
 
-@tries(60)
+@tries(40)
 @given(raw=logs(), cut=st.integers(0, 2000), flip=st.integers(0, 2000))
 def test_a_packed_log_that_is_cut_or_damaged_is_read_as_far_as_it_goes(
     log: Path, raw: bytes, cut: int, flip: int
@@ -110,7 +110,7 @@ def test_half_a_surrogate_pair_costs_one_character(log: Path) -> None:
     assert (found.kind, found.evidence) == ("exit_code", "Exit code 2 ?")
 
 
-@tries(80)
+@tries(40)
 @given(raw=logs())
 def test_any_transcript_of_the_cli_is_read(log: Path, raw: bytes) -> None:
     log.write_bytes(raw.replace(b'"type": "', b'"type":"').replace(b'"result"', b'"cost-state"'))

@@ -71,6 +71,19 @@ def test_a_second_open_tool_keeps_the_session_alive_when_the_first_ends():
     assert verdict(dog, 300.0) is None
 
 
+def test_a_subagent_is_judged_by_its_silence_and_gets_the_time_of_a_request_more():
+    """Its answers are not streamed; what its tools do is heard, and they have limits of their own."""
+    agent = tool("a1", limit=float("inf"), name="Agent")
+    dog = watched(agent)
+    assert verdict(dog, 615.9) is None
+    assert verdict(dog, 616.0) is StopReason.STALLED
+    dog = watched(agent, tool("t1", limit=900))
+    assert verdict(dog, 960.9) is None
+    dog.on(ToolEnded("t1", ok=True, digest="r"), 900.0)
+    assert verdict(dog, 1514.9) is None
+    assert verdict(dog, 1515.0) is StopReason.STALLED
+
+
 def test_words_beside_an_open_tool_do_not_shorten_its_limit():
     dog = watched(tool(limit=120), Streaming(), Requesting())
     assert verdict(dog, 100.0) is None
