@@ -17,7 +17,14 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "claude": "harness.agents.claude.agent:ClaudeAgent",
             "scripted": "harness.agents.scripted:ScriptedAgent",
         },
-        "gates": {"command": "harness.gates.command:CommandGate"},
+        "gates": {
+            "command": "harness.gates.command:CommandGate",
+            "regression": "harness.gates.regression:RegressionGate",
+            "scope": "harness.gates.scope:ScopeGate",
+            "clean": "harness.gates.clean:CleanGate",
+            "tamper": "harness.gates.tamper:TamperGate",
+            "spec": "harness.gates.spec:SpecGate",
+        },
     }
 )
 """Port -> type -> where it is; strings, so that nothing is imported before it is wanted."""

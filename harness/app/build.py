@@ -24,6 +24,7 @@ from harness.clock import SystemClock, slept_seconds
 from harness.config.load import Loaded
 from harness.engine.attempt import Attempt
 from harness.engine.bell import Bell, Sentry
+from harness.engine.bundle import Bundles
 from harness.engine.dossier import Dossiers
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
@@ -135,7 +136,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     interrupts = Interrupts(books, clock, state, home, switches, most)
     guards = make_guards(home, books, clock, state, planner)
     dossiers = Dossiers(books, clock, home, records, records.dossier)
-    witnesses = (*guards.witnesses, dossiers)
+    witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home))
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
     prover = GateProver(loaded, environments, merger, home)
     integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))

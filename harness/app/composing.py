@@ -48,11 +48,15 @@ class TemplateComposer:
 
     def _repository(self, request: PromptRequest) -> RepositoryFacts:
         section = self.loaded.config.repository(request.plan.repo.name)
-        gates = section.gates if section else ()
+        gates = section.every_gate if section else ()
         return RepositoryFacts(
             name=request.plan.repo.name,
             branch=request.plan.branch,
             instructions=section.instructions if section else "",
-            gates=tuple(GateFacts(g.name, getattr(g, "run", "")) for g in gates if g.name in request.plan.gates),
+            gates=tuple(
+                GateFacts(gate.name, getattr(gate, "run", None) or "", gate.says)
+                for gate in gates
+                if gate.name in request.plan.gates
+            ),
             guides=request.guides,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.config.effective import Effective, effective
+from harness.config.gates import judging
 from harness.config.load import Loaded
 from harness.config.schema import RepositorySection
 from harness.engine.plan import Plan
@@ -35,7 +36,7 @@ class ConfigPlanner:
             agent=self.agents[values.agent],
             limits=values.limits,
             options=_options(values) | {"debug": self.loaded.claude_debug},
-            gates=judges(section, item.kind, kind.expects),
+            gates=judges(section, item, kind.expects),
             setup=tuple(section.setup),
             integrate=section.integrate,
             push=section.push,
@@ -67,9 +68,9 @@ class ConfigPlanner:
         return effective(self.loaded.config, item.kind, section.name, own)
 
 
-def judges(section: RepositorySection, kind: str, expects: str) -> tuple[str, ...]:
-    """Names of the gates that judge a kind: all without `kinds` if it expects a commit, else those that name it."""
-    return tuple(g.name for g in section.gates if kind in g.kinds or (not g.kinds and expects == "commit"))
+def judges(section: RepositorySection, item: WorkItem, expects: str) -> tuple[str, ...]:
+    """Names of the gates that judge an item, guards among them."""
+    return tuple(judging(section.gates, section.guards, item.kind, expects, scoped=bool(item.scope)))
 
 
 def _options(values: Effective) -> dict[str, Any]:

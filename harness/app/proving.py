@@ -1,23 +1,26 @@
-"""Proof: the gates of an item's kind, in benches of our own, with nothing of the model's in their environment."""
+"""Proof: the gates of an item, in benches of our own, with nothing of the model's in their environment."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from harness.app.environments import Environments
+from harness.config.gates import AnyGate
 from harness.config.load import Loaded
+from harness.config.schema import RepositorySection
 from harness.engine.plan import Judgement, Proof
-from harness.gates.judge import BenchOf, judge_all
+from harness.gates.judge import Places, judge_all
+from harness.gates.slots import Resources, Slots
+from harness.git.change import GitChange, fork, leftovers
 from harness.model.errors import ConfigError
 from harness.model.home import Home
-from harness.ports import Gate, GateCase, Merger, Runner
+from harness.ports import Change, Gate, GateCase, Merger, Runner
 from harness.registry import find
 
 RED_BY_NATURE = "fix-bug"
@@ -31,63 +34,102 @@ class GateProver:
     environments: Environments
     merger: Merger
     home: Home
+    resources: Resources = field(default_factory=Resources)
 
     async def prove(self, proof: Proof) -> Judgement:
-        gates = self._gates(proof)
-        room = f"gates-{secrets.token_hex(6)}"
+        section = self.loaded.config.repository(proof.plan.repo.name)
+        stage = Stage(proof, self.environments, self.merger, f"gates-{secrets.token_hex(6)}")
         try:
-            async with self.merger.bench(proof.plan.repo, proof.commit) as folder:
-                judged = await judge_all(
-                    gates,
-                    lambda gate: self._case(proof, folder, proof.commit, room, gate.name),
-                    None if proof.document else lambda gate: self._elsewhere(proof, proof.base, gate, room, "base"),
-                    alone=self._alone(proof, room),
-                    base_is_red=self.loaded.config.kind(proof.item.kind).template == RED_BY_NATURE,
-                )
+            judged = await judge_all(
+                _gates(section, proof, self.environments.runner),
+                await stage.places(),
+                base_is_red=self.loaded.config.kind(proof.item.kind).template == RED_BY_NATURE,
+                slots=Slots(self.resources, section.parallel_gates if section else 1),
+            )
         finally:
-            self.environments.tidy(room)
-        return Judgement(judged.verdicts, judged.ending, judged.evidence)
+            self.environments.tidy(stage.room)
+        return Judgement(judged.verdicts, judged.ending, judged.evidence, judged.question, judged.proved)
 
-    def _alone(self, proof: Proof, room: str) -> BenchOf | None:
-        seal = proof.seal
-        if seal is None or seal == proof.commit:
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The cases of one proof. `room` is its temporary folder; every run of a gate has a part of it to itself."""
+
+    proof: Proof
+    environments: Environments
+    merger: Merger
+    room: str
+
+    async def places(self) -> Places:
+        """On the head, on the base, and on the work alone where the head is more than that. Raises GitError."""
+        proof = self.proof
+        if proof.document is not None:
+            return Places(lambda gate, word: self._case(gate, word, proof.commit, None))
+        change = GitChange(proof.plan.repo, proof.base, proof.commit)
+        alone = await self._alone()
+        return Places(
+            lambda gate, word: self._case(gate, word, proof.commit, change),
+            lambda gate, word: self._case(gate, word, proof.base, None, on="base"),
+            (lambda gate, word: self._case(gate, word, alone.head, alone, on="work alone")) if alone else None,
+        )
+
+    async def _alone(self) -> Change | None:
+        proof = self.proof
+        if proof.seal is None or proof.seal == proof.commit:
             return None
-        return lambda gate: self._elsewhere(proof, seal, gate, room, "alone")
+        repo = proof.plan.repo
+        return GitChange(repo, await fork(repo, proof.base, proof.seal), proof.seal)
 
     @asynccontextmanager
-    async def _elsewhere(self, proof: Proof, commit: str, gate: Gate, room: str, where: str) -> AsyncIterator[GateCase]:
-        async with self.merger.bench(proof.plan.repo, commit) as folder:
-            yield self._case(proof, folder, commit, room, f"{gate.name}.{where}")
-
-    def _case(self, proof: Proof, folder: Path, commit: str, room: str, name: str) -> GateCase:
-        """`room` is the temporary folder of one proof, `name` the gate's part of it and of the logs."""
-        place = f"{room}/{name}"
-        return GateCase(
-            item=proof.item,
-            folder=folder,
+    async def _case(
+        self, gate: Gate, word: str, commit: str, change: Change | None, *, on: str = "head"
+    ) -> AsyncIterator[GateCase]:
+        """One run: its own HOME, TMPDIR and log, and a clean checkout if the gate looks at files of one."""
+        name = f"{gate.name}.{word}" if word else gate.name
+        place = f"{self.room}/{name}"
+        case = GateCase(
+            item=self.proof.item,
+            folder=self.environments.room(place),
             commit=commit,
             environment=self.environments.gate(place),
-            log=proof.folder / "gates" / f"{name}.log",
+            log=self.proof.folder / "gates" / f"{name}.log",
             scratch=self.environments.room(place) / "init",
-            document=proof.document,
+            document=self.proof.document,
+            on=on,
+            change=change,
+            opener=lambda other, why: self._checkout(gate, "-".join(part for part in (word, why) if part), other, on),
         )
+        if not gate.terms.checkout:
+            yield case
+            return
+        async with self.merger.bench(self.proof.plan.repo, commit) as folder:
+            yield replace(case, folder=folder, leftovers=lambda: self._left(folder, commit))
 
-    def _gates(self, proof: Proof) -> Sequence[Gate]:
-        section = self.loaded.config.repository(proof.plan.repo.name)
-        runner, known = self.environments.runner, section.gates if section else ()
-        return [make_gate(gate, runner) for gate in known if gate.name in proof.plan.gates]
+    @asynccontextmanager
+    async def _checkout(self, gate: Gate, word: str, commit: str, on: str) -> AsyncIterator[GateCase]:
+        async with (
+            self._case(gate, word, commit, None, on=on) as case,
+            self.merger.bench(self.proof.plan.repo, commit) as folder,
+        ):
+            yield replace(case, folder=folder)
+
+    async def _left(self, folder: Path, commit: str) -> Sequence[str]:
+        return await leftovers(self.proof.plan.repo, folder, commit)
 
 
-def make_gate(section: Any, runner: Runner) -> Gate:
+def _gates(section: RepositorySection | None, proof: Proof, runner: Runner) -> list[Gate]:
+    known = section.every_gate if section else ()
+    made = [make_gate(gate, runner) for gate in known if gate.name in proof.plan.gates]
+    return [gate for gate in made if proof.compares or not gate.terms.compares]
+
+
+def make_gate(section: AnyGate, runner: Runner) -> Gate:
     """One gate from its block of the configuration. Raises ConfigError for a type or an option nobody knows."""
     kind = find("gates", section.type)
-    if section.type == "command":
-        made: Gate = kind(
-            section.name, section.run, runner, timeout_seconds=section.timeout_seconds, kinds=section.kinds
-        )
-        return made
     try:
-        other: Gate = kind(section.name, runner, kinds=section.kinds, **section.options)
+        made: Gate = kind(section.name, runner, kinds=section.kinds, **section.options)
     except (TypeError, ValueError, ValidationError) as exc:
         raise ConfigError(f"gate {section.name}: {exc}", hint="./loop config schema") from exc
-    return other
+    retry = getattr(section, "retry", 0)
+    made.terms = replace(made.terms, resources=tuple(section.resources), retry=retry)
+    return made

@@ -176,7 +176,7 @@ _DAILY = (
         'grep "SUCCESS" state/iteration.log | grep -c "Session completed"',
         "cat staging-test-results.txt",
     ),
-    _later("evidence", "Everything about one item in one folder."),
+    _built("evidence", "What proves a finished item, and whether it still holds.", "evidence:evidence"),
     _built("version", "Versions of program, Python, Claude CLI, schema.", "version:version", "GET /api/version"),
     _built("auth status", "Which CLI, which credentials.", "auth:status", "claude auth status"),
     _built("auth login", "Log in with the CLI's own login, kept in state/claude.", "auth:login", "claude auth login"),

@@ -42,6 +42,11 @@ _PLACES: Mapping[str, Key] = MappingProxyType(
         "agents.NAME (another type)": ("agents", "NAME"),
         "repositories[]": ("repositories", 0),
         "repositories[].gates[] (type: command)": ("repositories", 0, "gates", 0),
+        "repositories[].gates[] (type: regression)": ("repositories", 0, "gates", 0),
+        "repositories[].gates[] (type: scope)": ("repositories", 0, "gates", 0),
+        "repositories[].gates[] (type: clean)": ("repositories", 0, "gates", 0),
+        "repositories[].gates[] (type: tamper)": ("repositories", 0, "gates", 0),
+        "repositories[].gates[] (type: spec)": ("repositories", 0, "gates", 0),
         "repositories[].gates[] (another type)": ("repositories", 0, "gates", 0),
         "kinds.NAME": ("kinds", "NAME"),
         "lanes.NAME": ("lanes", "NAME"),
@@ -66,18 +71,20 @@ def page() -> str:
     """The whole page."""
     parts = [_HEAD, "\n## Top level\n\n", *_table(schema())]
     for title, key in _PLACES.items():
-        node = _section(key, other="another type" in title)
+        node = _section(key, title.partition("(")[2].rstrip(")"))
         parts += [f"\n## {title}\n\n{node['description']}\n\n", *_table(node)]
     return "".join([*parts, _LEVELS, *_environment()])
 
 
-def _section(key: Key, *, other: bool) -> Mapping[str, Any]:
+def _section(key: Key, kind: str) -> Mapping[str, Any]:
+    """The part of the schema for a place; `kind` is what its title says of the type, empty if it has none."""
+    adapter = "Other" if kind == "another type" else kind.removeprefix("type: ").capitalize()
     name = {
         ("harness",): "HarnessSection",
         ("harness", "interrupts"): "Interrupts",
-        ("agents", "NAME"): "OtherAgentSection" if other else "ClaudeAgentSection",
+        ("agents", "NAME"): f"{adapter}AgentSection",
         ("repositories", 0): "RepositorySection",
-        ("repositories", 0, "gates", 0): "OtherGateSection" if other else "CommandGateSection",
+        ("repositories", 0, "gates", 0): f"{adapter}GateSection",
         ("watch", "cpu_percent"): "CpuSection",
         ("watch", "memory_percent"): "MemorySection",
         ("watch", "disk_mb_per_second"): "DiskSection",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -24,6 +24,7 @@ from harness.config.fields import (
     Tokens,
     Wait,
 )
+from harness.config.gates import AnyGate, GateSection, guards
 from harness.config.resources import BudgetSection, PressureSection, WatchSection
 from harness.config.secret import Secret
 from harness.model.policy import PolicyRule
@@ -157,38 +158,6 @@ AgentSection = Annotated[
 ]
 
 
-class CommandGateSection(Section):
-    """A gate that is a command: passed when it exits 0."""
-
-    name: Name
-    """Name in verdicts and logs."""
-    type: Literal["command"] = "command"
-    """Which adapter."""
-    run: Text
-    """Shell command, run in a clean checkout of the sealed work."""
-    timeout_seconds: Seconds = 1800
-    """Longest run; then the gate has failed."""
-    kinds: Many[Text] = ()
-    """Kinds of work it judges; empty = every kind that expects a commit."""
-
-
-class OtherGateSection(OpenSection):
-    """A gate of another adapter."""
-
-    name: Name
-    """Name in verdicts and logs."""
-    timeout_seconds: Seconds = 1800
-    """Longest run; then the gate has failed."""
-    kinds: Many[Text] = ()
-    """Kinds of work it judges; empty = every kind that expects a commit."""
-
-
-GateSection = Annotated[
-    Annotated[CommandGateSection, Tag("command")] | Annotated[OtherGateSection, Tag("other")],
-    Discriminator(lambda value: _by_type("command", value)),
-]
-
-
 class RepositorySection(Overrides):
     """A repository that work is done in."""
 
@@ -208,6 +177,15 @@ class RepositorySection(Overrides):
     """What every session in this repository is told."""
     gates: Many[GateSection] = ()
     """What proves work; none = work ends claimed and the branch is not touched."""
+    parallel_gates: Annotated[int, Field(ge=1, le=64)] = 2
+    """Gates of one piece of work that run at a time, each in a checkout of its own."""
+    guards: Many[Literal["scope", "tamper"]] = ("scope", "tamper")
+    """Gates that judge without being listed, wherever one of `gates` judges; listed ones take their place."""
+
+    @property
+    def every_gate(self) -> tuple[AnyGate, ...]:
+        """Listed gates, then guards that are not listed."""
+        return (*self.gates, *guards(self.guards, self.gates))
 
 
 class KindSection(Overrides):
@@ -383,10 +361,17 @@ def contradictions(config: Config) -> Iterator[tuple[Key, str]]:
         for g, name in enumerate(names):
             if name in names[:g]:
                 yield ("repositories", n, "gates", g, "name"), f"{name!r} is used twice in {repo.name}"
+            if repo.gates[g].compares and (other := _without_commit(config, repo.gates[g].kinds)):
+                reason = f"{other!r} expects no commit; this gate compares changed files"
+                yield ("repositories", n, "gates", g, "kinds"), reason
     for name, kind in config.kinds.items():
         yield from _agent_exists(config, ("kinds", name), kind)
         if kind.lane not in config.lanes:
             yield ("kinds", name, "lane"), f"{kind.lane!r} is no lane; allowed: {_listed(config.lanes)}"
+
+
+def _without_commit(config: Config, kinds: Iterable[str]) -> str | None:
+    return next((kind for kind in kinds if config.kind(kind).expects != "commit"), None)
 
 
 def _agent_exists(config: Config, at: Key, overrides: Overrides) -> Iterator[tuple[Key, str]]:

@@ -19,12 +19,13 @@ from pathlib import Path
 
 from harness.engine.applying import Applied, Applier, held
 from harness.engine.mover import IntegratorTools, Mover, Step
-from harness.engine.plan import Plan, Proof
+from harness.engine.plan import Plan, Proof, asked
 from harness.engine.pushing import Pusher
 from harness.engine.rollback import Rollback, Undone
 from harness.model.errors import Conflict, HarnessError, NotFastForward, NotFound, Refused
 from harness.model.journal import Integration
-from harness.model.outcome import Claimed, Failed, Outcome, Verdict, Verified
+from harness.model.outcome import Claimed, Failed, Outcome, Verified
+from harness.model.verdict import Verdict
 from harness.model.work import Continuation, Lease, Phase
 from harness.ports import Seal
 
@@ -169,7 +170,11 @@ class Integrator:
         await self._phase(lease, Phase.INTEGRATING, verdicts=list(judgement.verdicts))
         if judgement.ending is not None:
             return Failed(judgement.ending, judgement.evidence)
+        if judgement.question is None and not judgement.proved:
+            return await self._claimed(lease, plan, seal)
         await self._tools.merger.keep(plan.repo, lease.item.id, "verified", merged)
+        if judgement.question is not None:
+            return asked(lease.item.id, judgement.question)
         if plan.integrate == "never":
             return Verified(merged, judgement.verdicts)
         row = await self._mover.move(Step(lease.item, lease.fence, plan, tip, seal.commit, merged))
@@ -189,7 +194,7 @@ class Integrator:
     async def _earlier_verdicts(self, item: str) -> tuple[Verdict, ...]:
         attempts = await self._tools.books(lambda s: s.attempts(item))
         kept = next((a.verdicts for a in reversed(attempts) if a.verdicts), ())
-        return tuple(Verdict(**v) for v in kept)
+        return tuple(Verdict.read(stored) for stored in kept)
 
     async def _phase(self, lease: Lease, phase: Phase, **facts: object) -> None:
         now = self._tools.clock.now()

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.model.journal import AttemptRow
-from harness.model.outcome import Verdict
+from harness.model.outcome import Asked
 from harness.model.session import Limits, SessionRow
+from harness.model.verdict import Verdict
 from harness.model.work import Continuation, WorkItem
 from harness.ports import Agent, Prompt, Records, RepositoryRef, WorkspaceState
+
+MOST_QUESTION = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,23 @@ class Composer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All verdicts of a proof; `ending` is None if the work is proved (or no gate judges it: `verdicts` empty)."""
+    """All verdicts of a proof; `ending` is None if nothing is red (or no gate judges it: `verdicts` empty).
+
+    `question` is what a person has to say yes to first; `proved` False: nothing is red, and nothing proves the work.
+    """
 
     verdicts: tuple[Verdict, ...]
     ending: str | None = None
     evidence: str = ""
+    question: str | None = None
+    proved: bool = True
+
+
+def asked(item: str, question: str) -> Asked:
+    """The outcome of proved work that a person has to approve; it is kept, and taken or sent back by command."""
+    choices = (f"approve: ./loop merge apply {item}", f"send it back: ./loop queue retry {item}")
+    cut = question if len(question) <= MOST_QUESTION else f"{question[:MOST_QUESTION]}\n…"
+    return Asked(f"{cut}\n{'; '.join(choices)}", choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,7 @@ class Proof:
     """What is to be proved: `commit` in a bench, or the `document` on the base. `folder` takes the gates' logs.
 
     `seal` is the item's own work, where `commit` may have that of others merged with it; None = do not tell them apart.
+    `compares` False: what lies between `base` and `commit` is not this item's; gates that look at it are left out.
     """
 
     plan: Plan
@@ -117,6 +133,7 @@ class Proof:
     folder: Path
     document: Path | None = None
     seal: str | None = None
+    compares: bool = True
 
 
 class Prover(Protocol):

@@ -7,91 +7,141 @@
               broken      broken      gate_broken: the gate could not start, here and there
               broken      passed      gate_failed: it could start before this work
               broken      failed      as failed
+              asks        not run     a person is asked, if nothing else is wrong
 
-Where the head is the work merged with what came meanwhile, a gate that is red on it though not on the base is run once
-more on the work alone: not passed there is gate_failed, passed is conflict, for only the two together are red.
+Where the head is the work merged with what came meanwhile, gate_failed holds only if the work alone is red too; green
+alone is `conflict`, and so is one that failed merged and cannot even start alone.
 
 All gates run on the head, so that the next attempt sees everything that is red; elsewhere only those that did not pass
-there, until one is known to be the agent's.
+there, until one is known to be the agent's. A gate that compares has looked at the base already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.model.outcome import Verdict
-from harness.ports import Gate, GateCase
+from harness.gates.slots import Resources, Slots
+from harness.gates.trial import Open, Trial
+from harness.model.verdict import ASKS, BROKEN, FAILED, PASSED, Verdict
+from harness.ports import Gate
 
-CaseOf = Callable[[Gate], GateCase]
-BenchOf = Callable[[Gate], AbstractAsyncContextManager[GateCase]]
-_BY_WEIGHT = ("gate_failed", "conflict", "gate_broken", "base_red")
-_SAID = {"conflict": "red together with what was integrated meanwhile, green on the work alone\n"}
+ENDINGS = ("gate_failed", "gate_broken", "base_red", "conflict")
+"""What outweighs what: the agent's first; a gate or base that nobody gets past before what only a new try can tell."""
+ALONE = "green on the work alone, red only together with what was integrated meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """`ending` is None when all passed, else gate_failed, conflict, gate_broken or base_red; `evidence` shows why."""
+    """`ending` is None when all passed, else one of ENDINGS; `evidence` shows why.
+
+    `question` is for a person; then `ending` is None too. `proved`: a gate that proves something has passed.
+    """
 
     verdicts: tuple[Verdict, ...]
     ending: str | None = None
     evidence: str = ""
+    question: str | None = None
+
+    @property
+    def proved(self) -> bool:
+        return any(each.verdict == PASSED and each.proves for each in self.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where gates run: `head`; `base`, None if the head is the base (a document); `alone`, the work by itself, None if
+    the head is just that.
+    """
+
+    head: Open
+    base: Open | None = None
+    alone: Open | None = None
 
 
 async def judge_all(
     gates: Sequence[Gate],
-    head: CaseOf,
-    base: BenchOf | None,
+    places: Places,
     *,
-    alone: BenchOf | None = None,
     base_is_red: bool = False,
+    slots: Slots | None = None,
 ) -> Judged:
-    """Run the gates one after another. `base` and `alone` open a bench for one gate: of the base, None if the head is
-    the base (a document); of the work without what it was merged with, None if the head is just that. `base_is_red` for
-    kinds whose base is red by nature (bug-fix). Raises DiskFull.
-    """
-    verdicts = [await gate.judge(head(gate)) for gate in gates]
+    """Run the gates. `base_is_red` for kinds whose base is red by nature (bug-fix). Raises DiskFull."""
+    case = _Case(gates, places, slots or Slots(Resources(), 1), base_is_red=base_is_red)
+    verdicts = await case.on_head()
     endings: list[tuple[str, Verdict]] = []
     for number, gate in enumerate(gates):
-        verdict = verdicts[number]
-        if verdict.verdict == "passed":
+        if verdicts[number].verdict in (PASSED, ASKS):
             continue
-        ending = await _fault(gate, verdict, base, base_is_red=base_is_red)
-        if ending == "gate_failed" and alone is not None:
-            ending = await _without_the_others(gate, verdict, alone)
-        if verdict.verdict == "broken" and ending != "gate_broken":
-            verdict = verdicts[number] = replace(verdict, verdict="failed")
-        endings.append((ending, verdict))
+        ending, verdicts[number] = await case.fault(gate, verdicts[number])
+        endings.append((ending, verdicts[number]))
         if ending == "gate_failed":
             break
-    for ending in _BY_WEIGHT:
+    return _judged(tuple(verdicts), endings)
+
+
+class _Case:
+    """The trials of one judgement."""
+
+    def __init__(self, gates: Sequence[Gate], places: Places, slots: Slots, *, base_is_red: bool) -> None:
+        watch = any(gate.terms.after for gate in gates)
+        self._gates = gates
+        self._base_is_red = base_is_red
+        self._head = Trial(places.head, slots, watch=watch)
+        self._base = Trial(places.base, slots, word="base", watch=watch) if places.base else None
+        self._alone = Trial(places.alone, slots, word="alone", watch=watch) if places.alone else None
+
+    async def on_head(self) -> list[Verdict]:
+        return await self._head.all(self._gates)
+
+    async def fault(self, gate: Gate, verdict: Verdict) -> tuple[str, Verdict]:
+        """The ending that a gate which did not pass on the head calls for, and its verdict as it stands then."""
+        broken = verdict.verdict == BROKEN
+        if self._base is None or gate.terms.compares:
+            ending = "gate_broken" if broken else "gate_failed"
+        elif self._base_is_red and not broken:
+            ending = "gate_failed"
+        else:
+            before = await self._one(self._base, gate)
+            verdict = replace(verdict, runs=(*verdict.runs, *before.runs))
+            if broken and before.verdict == BROKEN:
+                return "gate_broken", verdict
+            ending = "gate_failed" if before.verdict == PASSED or self._base_is_red else "base_red"
+            verdict = replace(verdict, verdict=FAILED)
+        if ending == "gate_failed" and self._alone is not None:
+            return await self._apart(self._alone, gate, verdict, broken=broken)
+        return ending, verdict
+
+    async def _apart(self, alone: Trial, gate: Gate, verdict: Verdict, *, broken: bool) -> tuple[str, Verdict]:
+        """Whether the work by itself is red as well."""
+        apart = await self._one(alone, gate)
+        verdict = replace(verdict, runs=(*verdict.runs, *apart.runs))
+        if apart.verdict == FAILED or (broken and apart.verdict == BROKEN):
+            return "gate_failed", verdict
+        return "conflict", replace(verdict, tail=f"{verdict.tail}\n[{_apart_in_words(apart)}]".strip())
+
+    async def _one(self, trial: Trial, gate: Gate) -> Verdict:
+        """One gate elsewhere; one that runs after the others needs these there first."""
+        if gate.terms.after:
+            for other in self._gates:
+                if other.terms.checkout and other.name not in trial.heard:
+                    await trial.one(other)
+        return await trial.one(gate)
+
+
+def _apart_in_words(apart: Verdict) -> str:
+    return "not to be judged on the work alone: it could not start" if apart.verdict == BROKEN else ALONE
+
+
+def _judged(verdicts: tuple[Verdict, ...], endings: Sequence[tuple[str, Verdict]]) -> Judged:
+    for ending in ENDINGS:
         guilty = [verdict for found, verdict in endings if found == ending]
         if guilty:
-            return Judged(tuple(verdicts), ending, _SAID.get(ending, "") + "\n\n".join(map(_shown, guilty)))
-    return Judged(tuple(verdicts))
-
-
-async def _fault(gate: Gate, verdict: Verdict, base: BenchOf | None, *, base_is_red: bool) -> str:
-    """The ending that a gate which did not pass on the head calls for."""
-    broken = verdict.verdict == "broken"
-    if base is None:
-        return "gate_broken" if broken else "gate_failed"
-    if base_is_red and not broken:
-        return "gate_failed"
-    async with base(gate) as case:
-        before = (await gate.judge(case)).verdict
-    if broken and before == "broken":
-        return "gate_broken"
-    return "gate_failed" if before == "passed" or base_is_red else "base_red"
-
-
-async def _without_the_others(gate: Gate, verdict: Verdict, alone: BenchOf) -> str:
-    """Whose fault a red merged tree is. A gate that runs there, but could not even start here, convicts nobody."""
-    async with alone(gate) as case:
-        word = (await gate.judge(case)).verdict
-    return "gate_failed" if word in ("failed", verdict.verdict) else "conflict"
+            return Judged(verdicts, ending, "\n\n".join(map(_shown, guilty)))
+    asked = [verdict.tail for verdict in verdicts if verdict.verdict == ASKS]
+    return Judged(verdicts, question="\n\n".join(asked) or None)
 
 
 def _shown(verdict: Verdict) -> str:
-    return f"gate {verdict.gate}: {verdict.verdict} after {verdict.seconds:.1f} s, log {verdict.log}\n{verdict.tail}"
+    log = f", log {verdict.log}" if verdict.log else ""
+    return f"gate {verdict.gate}: {verdict.verdict} after {verdict.seconds:.1f} s{log}\n{verdict.tail}"

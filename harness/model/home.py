@@ -61,6 +61,10 @@ class Home:
         return self.state / "dossiers"
 
     @property
+    def evidence(self) -> Path:
+        return self.state / "evidence"
+
+    @property
     def prompts(self) -> Path:
         return self.root / "prompts"
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+from harness.model.verdict import Verdict, named
 from harness.model.work import Continuation, WorkItem, WorkState
 
 
@@ -185,18 +186,6 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a gate says of sealed work: passed, failed (a timeout too), or broken (it could not start)."""
-
-    gate: str
-    verdict: str
-    seconds: float
-    log: str = ""
-    tail: str = ""
-    commit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Verified:
     """At least one gate of the kind passed, none failed or broke. `held` names why it is not integrated yet."""
 
@@ -333,9 +322,7 @@ def dispose(
         case Verified(held=held) if held:
             return Disposition(WorkState.WAITING, held)
         case Verified():
-            return Disposition(
-                WorkState.DONE, "verified: " + ", ".join(v.gate for v in outcome.verdicts if v.verdict == "passed")
-            )
+            return Disposition(WorkState.DONE, f"verified: {named(outcome.verdicts)}")
         case Claimed():
             return Disposition(WorkState.DONE, "claimed: no gate proves this kind")
         case Interrupted(reason=reason):

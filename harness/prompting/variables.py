@@ -32,10 +32,11 @@ class SessionFacts:
 
 @dataclass(frozen=True, slots=True)
 class GateFacts:
-    """A gate that will judge the work: its name and the command it runs ("" if it is no command)."""
+    """A gate that will judge the work: its name, the command it runs ("" if none), and what it asks for in words."""
 
     name: str
     run: str = ""
+    says: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "item.leased": _info("Item leased"),
         "item.rescued": _warn("Item rescued from a loop that ended"),
         "item.unsettled": _error("Item of a loop that ended could not be settled; tried again in a minute"),
+        "evidence.written": _info("Evidence written", 1),
+        "evidence.unwritten": _error("Evidence of finished work could not be written"),
         "item.undocumented": _error("Dossier of a parked item could not be written"),
         "item.verified": _info("Item verified"),
         "item.claimed": _info("Item claimed"),

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from harness.engine.plan import Judgement, Plan, PromptRequest, Proof
 from harness.model.errors import DiskFull, NotFound
-from harness.model.outcome import Verdict
 from harness.model.session import Limits, SessionRow
+from harness.model.verdict import Verdict
 from harness.model.work import WorkItem
 from harness.ports import Agent, Prompt, RepositoryRef, Store
 from harness.store.sqlite import SqliteStore

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.model.errors import NotFastForward, NotFound, Refused
+from harness.model.work import WorkState
 from tests.kit.engine import Engine, Step, engine, work
 
 pytestmark = pytest.mark.process
@@ -125,6 +126,83 @@ def elsewhere(loop: Engine, command: str) -> dict[str, list[str]]:
     """A step that changes the registered repository while the session runs, as a person might."""
     identity = "-c user.name=o -c user.email=o@example.org"
     return {"run": ["sh", "-c", f"cd {loop.repository} && {command} && git add -A && git {identity} commit -qm theirs"]}
+
+
+@pytest.mark.parametrize("path", [".github/workflows/ci.yml", "AGENTS.md"])
+async def test_proved_work_that_changes_what_judges_waits_for_a_person_and_merge_apply_takes_it(
+    tmp_path: Path, path: str
+) -> None:
+    async with engine(tmp_path) as loop:
+        before = loop.git("rev-parse", "main")
+        script = ({"write": {"path": path, "content": "mine\n"}}, {"commit": "change"}, {"complete": "done"})
+        await loop.add("one", *script)
+        await loop.run(once=True)
+        item = await loop.item("one")
+        assert (item.state, item.attempts, path in item.reason) == ("waiting", 0, True)
+        assert "./loop merge apply one" in item.reason
+        assert loop.git("rev-parse", "main") == before
+        await loop.parts.integrator.apply("one")
+        assert loop.git("show", f"main:{path}") == "mine"
+        assert (await loop.item("one")).state == "done"
+
+
+async def test_what_a_person_sends_back_goes_on_with_the_objection_in_its_prompt(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        script = ({"write": {"path": "Jenkinsfile", "content": "x\n"}}, {"commit": "change"}, {"complete": "done"})
+        await loop.add("one", *script)
+        await loop.run(once=True)
+        item = await loop.parts.books(lambda s: s.move("one", WorkState.READY, "no", actor="test", now=loop.now))
+        (session,) = await loop.sessions("one")
+        assert item.continuation is not None
+        assert (item.continuation.mode, item.continuation.session) == ("session", session.id)
+        (attempt,) = await loop.parts.books(lambda s: s.attempts("one"))
+        assert [(v["gate"], v["files"]) for v in attempt.verdicts if v["verdict"] == "asks"] == [
+            ("tamper", ["Jenkinsfile"])
+        ]
+
+
+async def test_work_outside_its_scope_is_the_agents_failure(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        await loop.add("one", scope=("src/**",))
+        await loop.run(once=True)
+        (attempt,) = await loop.parts.books(lambda s: s.attempts("one"))
+        assert (attempt.ending, attempt.counted, "one.txt" in attempt.evidence) == ("gate_failed", True, True)
+
+
+async def test_guards_alone_prove_nothing(tmp_path: Path) -> None:
+    gates = [{"name": "guard", "type": "tamper"}, {"name": "bounds", "type": "scope"}]
+    home = [{"name": "app", "path": str(tmp_path / "app"), "branch": "main", "gates": gates}]
+    async with engine(tmp_path, repositories=home) as loop:
+        await loop.add("one")
+        await loop.add("two", scope=("src/**",))
+        await loop.run(drain=True, max_iterations=2)
+        assert (await loop.item("one")).outcome == "claimed"
+        assert loop.git("show", "refs/harness/one/claimed:one.txt") == "one"
+        attempts = await loop.parts.books(lambda s: s.attempts("two"))
+        assert attempts[0].ending == "gate_failed"
+
+
+async def test_a_gate_that_is_red_by_chance_is_run_again_and_called_flaky(tmp_path: Path) -> None:
+    gate = f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; exit 1; }}"
+    async with engine(tmp_path, gate=gate, isolation={"level": "none"}) as loop:
+        await loop.add("one")
+        await loop.run(once=True)
+        item = await loop.item("one")
+        assert (item.outcome, item.reason) == ("verified", "verified: tests (flaky: green in its second run)")
+        (row,) = await loop.sessions("one")
+        assert row.metrics["gates"][0]["flaky"] is True
+
+
+async def test_what_gates_leave_behind_is_the_agents_only_if_the_base_was_clean(tmp_path: Path) -> None:
+    gates = [{"name": "tests", "run": "test ! -f one.txt || touch left.txt"}, {"name": "clean", "type": "clean"}]
+    home = [{"name": "app", "path": str(tmp_path / "app"), "branch": "main", "gates": gates}]
+    async with engine(tmp_path, repositories=home) as loop:
+        await loop.add("one")
+        await loop.add("two", scope=("**",))
+        await loop.run(drain=True, max_iterations=2)
+        (attempt,) = await loop.parts.books(lambda s: s.attempts("one"))
+        assert (attempt.ending, "left.txt" in attempt.evidence) == ("gate_failed", True)
+        assert await loop.outcomes("two") == ["verified"]
 
 
 async def test_work_that_conflicts_with_what_came_meanwhile_is_no_failure_of_the_agent(tmp_path: Path) -> None:

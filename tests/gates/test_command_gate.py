@@ -1,6 +1,7 @@
 """Contract 2 and 8: a command's exit status is the verdict, its output is kept, nothing it starts lives on."""
 
 import asyncio
+import hashlib
 import os
 import secrets
 import shlex
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.gates.command import MOST_TAIL, CommandGate
+from harness.gates.command import CommandGate
+from harness.gates.shell import MOST_TAIL
 from harness.model.errors import DiskFull, HarnessError
 from harness.model.work import WorkItem
 from harness.ports import GateCase
@@ -36,7 +38,7 @@ def case(tmp_path, mark):
 
 
 def gate(run, *, seconds=20.0, runner=run_contained):
-    return CommandGate("tests", run, runner, timeout_seconds=seconds)
+    return CommandGate("tests", runner, run=run, timeout_seconds=seconds)
 
 
 def living(mark):
@@ -85,6 +87,18 @@ async def test_the_output_is_kept_and_its_end_told(case):
     assert found.log == str(case.log)
     assert found.tail.endswith("last\n[exit 3]")
     assert len(found.tail) < MOST_TAIL + 60
+
+
+async def test_the_run_is_told_with_the_hash_of_its_whole_output(case):
+    (run,) = (await gate("seq 20000; exit 3").judge(case)).runs
+    assert (run.on, run.commit, run.exit_code, run.timed_out) == ("head", "c0ffee", 3, False)
+    assert run.sha256 == hashlib.sha256(case.log.read_bytes()).hexdigest()
+
+
+async def test_the_log_is_of_one_run_only(case):
+    await gate("echo the first").judge(case)
+    found = await gate("echo the second").judge(case)
+    assert Path(found.log).read_text() == "the second\n"
 
 
 async def test_it_runs_in_the_bench_with_its_own_environment_only(case, monkeypatch):

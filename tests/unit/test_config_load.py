@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.config import gates as gates_of
 from harness.config.load import examine, load
 from harness.config.show import show
 from harness.model.errors import ConfigError
@@ -103,10 +104,42 @@ def test_an_agent_of_another_type_inherits_nothing_from_the_shipped_one(home):
 
 
 def test_gates_of_another_type_keep_their_options(home):
-    gates = "[{name: t, run: make test}, {name: s, type: scope, paths: [src]}]"
+    gates = "[{name: t, run: make test}, {name: s, type: mine:Gate, paths: [src]}]"
     repo = load(write(home, f"repositories: [{{name: a, path: a, gates: {gates}}}]"), {}).config.repositories[0]
     assert repo.gates[0].timeout_seconds == 1800
     assert repo.gates[1].options == {"paths": ["src"]}
+
+
+@pytest.mark.parametrize(
+    ("gates", "guards", "kind", "scoped", "judging"),
+    [
+        ([], None, "default", True, ()),
+        (["{name: t, run: x}"], None, "default", False, ("t", "tamper")),
+        (["{name: t, run: x}"], None, "default", True, ("t", "scope", "tamper")),
+        (["{name: t, run: x}"], "[]", "default", True, ("t",)),
+        (["{name: t, run: x}"], None, "review", True, ()),
+        (["{name: t, run: x, kinds: [review]}"], None, "review", True, ("t",)),
+        (["{name: t, run: x}", "{name: mine, type: tamper}"], None, "default", False, ("t", "mine")),
+        (["{name: scope, run: x}"], None, "default", True, ("scope", "tamper")),
+        (["{name: t, run: x, kinds: [other]}"], None, "default", True, ()),
+        (["{name: t, run: x}", "{name: r, type: regression, run: x}"], None, "bug-fix", False, ("t", "r", "tamper")),
+        (["{name: t, run: x}", "{name: r, type: regression, run: x}"], None, "default", False, ("t", "tamper")),
+    ],
+)
+def test_which_gates_judge_a_kind(home, gates, guards, kind, scoped, judging):
+    more = f", guards: {guards}" if guards else ""
+    text = f"repositories: [{{name: a, path: a, gates: [{', '.join(gates)}]{more}}}]"
+    config = load(write(home, text), {}).config
+    repo = config.repositories[0]
+    found = gates_of.judging(repo.gates, repo.guards, kind, config.kind(kind).expects, scoped=scoped)
+    assert tuple(found) == judging
+    assert set(found) <= {gate.name for gate in repo.every_gate}
+
+
+def test_a_gate_that_compares_files_cannot_judge_documents(home):
+    text = "repositories: [{name: a, path: a, gates: [{name: s, type: scope, kinds: [review]}]}]"
+    with pytest.raises(ConfigError, match="'review' expects no commit"):
+        load(write(home, text), {})
 
 
 @pytest.mark.parametrize(

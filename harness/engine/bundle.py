@@ -1,0 +1,207 @@
+"""The evidence of finished work, in one folder an item: what was proved, by which runs, and what it cost.
+
+state/evidence/<item>/evidence.json   the facts, and the hash of every log
+state/evidence/<item>/logs/           the gates' logs as they were when their verdicts were given
+
+The journal keeps the hash of `evidence.json`, so neither it nor a log can be changed without being found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from harness import fs
+from harness.model.errors import HarnessError
+from harness.model.home import Home
+from harness.model.journal import AttemptRow, Entry, Integration
+from harness.model.outcome import Claimed, Outcome, Verified
+from harness.model.session import SessionRow
+from harness.model.verdict import GateRun, Verdict
+from harness.model.work import Lease, WorkItem
+from harness.ports import Books, Clock, Store
+
+SCHEMA = "loop.evidence/1"
+FILE = "evidence.json"
+WRITTEN = "evidence.written"
+DOCUMENT = "result.md"
+
+Facts = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Bundles:
+    """A Witness: writes the evidence of what ended verified or claimed. A failure to is said, and nothing else fails."""
+
+    books: Books
+    clock: Clock
+    home: Home
+
+    async def settled(self, lease: Lease, outcome: Outcome, session: SessionRow | None) -> None:  # noqa: ARG002 - the seam's signature
+        if not isinstance(outcome, Verified | Claimed):
+            return
+        name = lease.item.id
+        record = await self.books(lambda s: record_of(s, name))
+        try:
+            sha256 = await asyncio.to_thread(write, self.home, record, self.clock.now())
+            entry = Entry(self.clock.now(), WRITTEN, "loop", name, data={"sha256": sha256})
+        except HarnessError as exc:
+            entry = Entry(self.clock.now(), "evidence.unwritten", "loop", name, data={"reason": exc.message})
+        await self.books(lambda s: s.note(entry))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the store knows of one item; attempts and sessions oldest first."""
+
+    item: WorkItem
+    attempts: Sequence[AttemptRow]
+    sessions: Sequence[SessionRow]
+    integrations: Sequence[Integration]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Those of the last proof."""
+        stored = next((attempt.verdicts for attempt in reversed(self.attempts) if attempt.verdicts), ())
+        return tuple(Verdict.read(each) for each in stored)
+
+    @property
+    def integration(self) -> Integration | None:
+        """The one that brought the work to its branch, None while nothing has."""
+        ours = [row for row in self.integrations if (row.kind, row.state) == ("work", "applied")]
+        return max(ours, key=lambda row: row.id, default=None)
+
+    @property
+    def commit(self) -> str | None:
+        """What is on the branch or kept for it; None for a document."""
+        if self.integration is not None:
+            return self.integration.merged
+        seal = next((attempt.seal for attempt in reversed(self.attempts) if attempt.seal), None)
+        return next((each.commit for each in self.verdicts if seal and each.commit), seal)
+
+
+def record_of(store: Store, item: str) -> Record:
+    """Raises ValueError for an item that is not there."""
+    found = store.item(item)
+    if found is None:
+        raise ValueError(f"no item {item}")
+    sessions = list(reversed(store.sessions(item=item, limit=1000)))
+    return Record(found, store.attempts(item), sessions, store.integrations(item=item))
+
+
+def write(home: Home, record: Record, now: datetime) -> str:
+    """Write the folder anew; the hash of its `evidence.json`, which is written last. Raises HarnessError, DiskFull."""
+    folder = home.evidence / record.item.id
+    fs.discard(folder, under=home.state)
+    try:
+        (folder / "logs").mkdir(parents=True, mode=0o700)
+        document = _document(home, record, now)
+        for gate in document["gates"]:
+            for run in gate["runs"]:
+                _copy(Path(run["from"]), folder / run["log"])
+        if document["document"]:
+            _copy(Path(document["document"]["from"]), folder / DOCUMENT)
+    except OSError as exc:
+        raise fs.translate(exc, folder) from exc
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    fs.replace(folder / FILE, text, durable=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A log that is gone already is left out: whoever checks the folder names it."""
+    if source.is_file():
+        shutil.copyfile(source, target)
+
+
+def _document(home: Home, record: Record, now: datetime) -> Facts:
+    item, integration = record.item, record.integration
+    costs = [session.metrics.get("cost_usd") for session in record.sessions]
+    known = [Decimal(cost) for cost in costs if cost is not None]
+    gates = [_gate(number, verdict) for number, verdict in enumerate(record.verdicts, start=1)]
+    return {
+        "schema": SCHEMA,
+        "item": item.id,
+        "title": item.title,
+        "kind": item.kind,
+        "repo": item.repo,
+        "source": item.source,
+        "outcome": item.outcome,
+        "state": item.state,
+        "reason": item.reason,
+        "written_at": now.isoformat(timespec="seconds"),
+        "branch": integration.branch if integration else None,
+        "base": integration.base if integration else _last(record.attempts, "base"),
+        "seal": _last(record.attempts, "seal"),
+        "commit": record.commit,
+        "integrated": integration is not None,
+        "document": _result(home, record.sessions) if record.commit is None else None,
+        "gates": gates,
+        "tests": _tests(record.verdicts),
+        "attempts": [_attempt(attempt) for attempt in record.attempts],
+        "sessions": [_session(home, session) for session in record.sessions],
+        "cost_usd": str(sum(known, Decimal())) if len(known) == len(costs) else None,
+    }
+
+
+def _last(attempts: Sequence[AttemptRow], name: str) -> str | None:
+    return next((getattr(each, name) for each in reversed(attempts) if getattr(each, name)), None)
+
+
+def _gate(number: int, verdict: Verdict) -> Facts:
+    facts = asdict(verdict) | {"files": list(verdict.files)}
+    del facts["log"]
+    return facts | {"runs": [_run(f"{number}-{place}", run) for place, run in enumerate(verdict.runs, start=1)]}
+
+
+def _run(number: str, run: GateRun) -> Facts:
+    return asdict(run) | {"log": f"logs/{number}-{Path(run.log).name}", "from": run.log}
+
+
+def _tests(verdicts: Sequence[Verdict]) -> list[str]:
+    """The tests that gates ran by name, red without the work or as they were before it."""
+    return list(dict.fromkeys(path for each in verdicts if each.runs for path in each.files))
+
+
+def _result(home: Home, sessions: Sequence[SessionRow]) -> Facts | None:
+    """The newest document of the item's sessions, None if none left one."""
+    for session in reversed(sessions):
+        path = home.session(session.id) / DOCUMENT
+        if path.is_file():
+            return {"from": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return None
+
+
+def _attempt(attempt: AttemptRow) -> Facts:
+    names = ("number", "fence", "outcome", "ending", "counted", "sentence")
+    return {name: getattr(attempt, name) for name in names} | {"commits": list(attempt.commits)}
+
+
+def _session(home: Home, session: SessionRow) -> Facts:
+    used: Mapping[str, Any] = session.metrics
+    return {
+        "id": session.id,
+        "attempt": session.attempt,
+        "agent": session.agent,
+        "model": session.model,
+        "status": session.status,
+        "outcome": session.outcome,
+        "started_at": _at(session.started_at),
+        "ended_at": _at(session.ended_at),
+        "prompt": dict(session.prompt),
+        "cost_usd": used.get("cost_usd"),
+        "turns": used.get("turns"),
+        "log": str(home.session_log(session.id)),
+    }
+
+
+def _at(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
