@@ -39,7 +39,7 @@ Facts = dict[str, Any]
 
 @dataclass(slots=True)
 class Bundles:
-    """A Witness: writes the evidence of what ended verified or claimed. A failure to is said, and nothing else fails."""
+    """A Witness: writes the evidence of what ended verified or claimed. What cannot be written is said, and no more."""
 
     books: Books
     clock: Clock
