@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.agents.claude.options import DEBUG_FILE
+from harness.agents.claude.options import DEBUG_FILE, HANDED_OVER
 from harness.app.fence import Fence
 from harness.model.session import Brief
 from harness.proc.contain import (
@@ -50,6 +50,7 @@ class AgentInitContainment:
             record=paths.record,
             session=brief.session,
             isolation=self.fence.agent(paths, program, [DEBUG_FILE] if brief.options.get("debug") else ()),
+            handed_over=HANDED_OVER,
             limits=self.limits,
         )
         write_spec(paths.folder / "agent-init.spec", spec)

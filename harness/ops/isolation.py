@@ -58,7 +58,6 @@ def examine(loaded: Loaded, home: Home, environ: Mapping[str, str]) -> tuple[Rea
 
 _HOLDS: Mapping[str, str] = {
     "none": "Nothing is held: agents and gates have the rights of this user",
-    "cli": "The CLI's own file tools are refused secrets and state; its Bash, gates and set-up commands are not held",
     "container": "What the container holds is up to whoever made it",
 }
 

@@ -44,7 +44,7 @@ from harness.proc.procfs import (
 
 TYPE_CHECKING = False  # importing typing costs as much as everything else here together
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any, NoReturn
 
 CHUNK = 1 << 16
@@ -159,11 +159,12 @@ class AgentInit:
         self.errors, errors = os.pipe2(os.O_CLOEXEC) if self.spec.err != self.spec.log else (-1, out)
         trouble, report = os.pipe2(os.O_CLOEXEC)
         command = self._command()
+        handed = hand_over(self.spec.handed_over)
         self.agent = os.fork()
         if not self.agent:
-            self._become_agent(command, out, errors, report)
+            self._become_agent(command, out, errors, report, handed)
         self.outer.started()
-        for end in {out, errors, report}:
+        for end in {out, errors, report, *handed}:
             os.close(end)
         for end in {self.out, self.errors} - {-1}:
             os.set_blocking(end, False)
@@ -180,7 +181,7 @@ class AgentInit:
         except FileNotFoundError as exc:
             raise CannotStart(127, f"cannot start {self.spec.argv0}: {exc.strerror}") from exc
 
-    def _become_agent(self, command: list[str], out: int, errors: int, report: int) -> NoReturn:
+    def _become_agent(self, command: list[str], out: int, errors: int, report: int, handed: list[int]) -> NoReturn:
         """In the child. The report pipe closes by itself when exec succeeds."""
         try:
             os.setsid()
@@ -191,7 +192,8 @@ class AgentInit:
             self._limit()
             os.dup2(out, 1)
             os.dup2(errors, 2)
-            os.set_inheritable(self.lock, True)
+            for given in (self.lock, *handed):
+                os.set_inheritable(given, True)
             self.outer.inherit()
             os.environ["HARNESS_SESSION"] = self.spec.session
             os.execvp(command[0], command)  # noqa: S606 - this is the point
@@ -389,6 +391,22 @@ class AgentInit:
             complain(f"cannot write {self.spec.record}: {exc.strerror}")
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def hand_over(names: Mapping[str, str]) -> list[int]:
+    """Take secrets out of the environment into pipes that can be read once; their read ends."""
+    handed = []
+    for name, descriptor in names.items():
+        value = os.environ.pop(name, "")
+        if not value:
+            continue
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.write(writer, os.fsencode(value))  # far less than a pipe holds
+        os.close(writer)
+        os.set_blocking(reader, True)
+        os.environ[descriptor] = str(reader)
+        handed.append(reader)
+    return handed
 
 
 def complain(message: str) -> None:

@@ -55,7 +55,8 @@ class AgentInitSpec:
 
     `parent` is the process that will start it: PDEATHSIG is silent about a parent that has already gone. None = do not
     check, for a start through a program in between. `isolation`: `level` and `required` as configured, the level
-    `reached`, and the `argv` to start the agent through (`isolation.prefix`).
+    `reached`, and the `argv` to start the agent through (`isolation.prefix`). `handed_over`: variables whose values the
+    agent gets through a pipe, once, and not in its environment; each with the variable that names the descriptor.
     """
 
     argv0: str
@@ -69,6 +70,7 @@ class AgentInitSpec:
     grace_seconds: float = 3.0
     hangup_seconds: float = 8.0
     isolation: Mapping[str, Any] = field(default_factory=dict)
+    handed_over: Mapping[str, str] = field(default_factory=dict)
     limits: InitLimits = InitLimits()
     parent: int | None = field(default_factory=os.getpid)
 

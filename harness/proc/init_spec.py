@@ -31,6 +31,7 @@ class Spec:
         self.session: str = raw["session"]
         self.log, self.err, self.lock, self.record = (str(raw[key]) for key in ("log", "err", "lock", "record"))
         self.isolation: Mapping[str, Any] = raw.get("isolation") or {}
+        self.handed_over: Mapping[str, str] = raw.get("handed_over") or {}
         self.limits: Mapping[str, int | None] = raw.get("limits") or {}
         self.grace = float(raw.get("grace_seconds", 3.0))
         self.hangup = float(raw.get("hangup_seconds", HANGUP_SECONDS)) if raw.get("end_on_hangup") else None

@@ -28,22 +28,24 @@ class Reached:
 def reach(wished: str, path: str, view: View) -> Reached:
     """The highest level up to `wished`. `outer` is tried with the real `view`; one process, about 10 ms.
 
-    `path` is the search path of programs. Without bubblewrap the CLI's own means (`cli`) are what is left.
+    `path` is the search path of programs.
     """
     if wished == "outer":
         return _outer(path, view)
     if wished == "container":
         inside = in_container()
         return Reached("container") if inside else Reached("none", "this is no container that could be recognised")
-    return Reached(wished)
+    if wished == "cli":
+        return Reached("none", "level cli is not built in this version")
+    return Reached("none")
 
 
 def _outer(path: str, view: View) -> Reached:
     program = shutil.which("bwrap", path=path)
     if program is None:
-        return Reached("cli", "bubblewrap is not installed (apt-get install bubblewrap)")
+        return Reached("none", "bubblewrap is not installed (apt-get install bubblewrap)")
     why = attempt(program, view)
-    return Reached("cli", f"bubblewrap does not work here: {why}") if why else Reached("outer", program=program)
+    return Reached("none", f"bubblewrap does not work here: {why}") if why else Reached("outer", program=program)
 
 
 def attempt(program: str, view: View) -> str:

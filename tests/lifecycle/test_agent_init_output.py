@@ -238,6 +238,17 @@ def test_agent_sees_its_session_but_not_the_spec(den):
     assert den.python(code)[1].decode() == f"{den.spec.session} False\n"
 
 
+def test_a_secret_is_handed_over_once_and_not_in_the_environment(den):
+    den.prepare(handed_over={"API_KEY": "API_KEY_DESCRIPTOR", "NOT_SET": "NOT_SET_DESCRIPTOR"})
+    code = (
+        "import os\nfd = int(os.environ['API_KEY_DESCRIPTOR'])\n"
+        "print(len(os.read(fd, 99)), os.read(fd, 99), 'API_KEY' in os.environ, 'NOT_SET_DESCRIPTOR' in os.environ)\n"
+        "print('secret' in open('/proc/self/environ').read())"
+    )
+    said = den.python(code, env={"API_KEY": "a-real-secret"})[1].decode().splitlines()
+    assert said == ["13 b'' False False", "False"]
+
+
 def test_isolation_that_is_required_and_missing_fails_closed(den):
     den.prepare(isolation={"level": "outer", "required": True})
     code, out, err = den.python("print('never')")

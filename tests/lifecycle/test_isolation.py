@@ -247,7 +247,7 @@ def test_the_agent_gets_no_descriptor_but_the_lock(den):
 
 def test_without_bubblewrap_the_reason_says_how_to_get_it(tmp_path):
     found = reach("outer", str(tmp_path), View())
-    assert found.level == "cli"
+    assert found.level == "none"
     assert "apt-get install bubblewrap" in found.why
 
 
@@ -256,7 +256,7 @@ def test_a_bubblewrap_that_fails_is_told_in_its_own_words(tmp_path):
     fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     fake.chmod(0o755)
     found = reach("outer", str(tmp_path), View())
-    assert (found.level, found.program) == ("cli", "")
+    assert (found.level, found.program) == ("none", "")
     assert "No permissions to create new namespace" in found.why
 
 

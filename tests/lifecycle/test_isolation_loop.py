@@ -61,6 +61,23 @@ def test_an_agent_works_behind_the_fence_and_reaches_nothing_else(tmp_path: Path
         assert place.item("probe").outcome == "verified"
 
 
+@pytest.mark.parametrize("level", ["outer", "none"])
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"])
+def test_the_credential_is_in_no_tools_environment_and_in_no_file(tmp_path: Path, level: str, name: str) -> None:
+    """The endpoint refuses requests without a credential, so a session that works has used it."""
+    canary = "sk-ant-canary-0123456789abcdef"
+    look = bash("env > seen; cat /proc/$PPID/environ >> seen")
+    script = sessions(one=(look, commit(), COMPLETE, DONE))
+    with yard(tmp_path, script, gate="env; test -f work.txt", isolation={"level": level}) as place:
+        place.add("one")
+        status, said = place.run("run", "--once", **{"ANTHROPIC_API_KEY": "", name: canary})
+        assert status == 0, said
+        assert "PATH=" in place.git("show", "main:seen")
+        assert canary not in place.git("show", "main:seen")
+        found = [path for path in place.home.root.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
+        assert found == []
+
+
 def test_gates_and_setup_commands_are_fenced_too(tmp_path: Path) -> None:
     gate = f"test -f work.txt && ! cat {tmp_path}/user/.ssh/id && {{ touch {tmp_path}/home/planted; true; }} && echo x > $HOME/a"
     setup = f"! cat {tmp_path}/user/.ssh/id && {{ touch {tmp_path}/home/planted; true; }} && echo made > made.txt"

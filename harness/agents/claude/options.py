@@ -23,6 +23,12 @@ TOOLS = (
 (EnterWorktree) or work on after the turn, which no unattended session can answer for."""
 
 
+HANDED_OVER = {
+    "ANTHROPIC_API_KEY": "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_TOKEN": "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+}
+"""Credentials that the CLI reads from a descriptor: its tools have its environment (docs/decisions/0014)."""
+
 DEBUG_FILE = "cli-debug.log"
 """In the session's own folder."""
 
