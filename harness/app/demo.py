@@ -130,7 +130,7 @@ def _prepare(home: Home, sample: Path) -> None:
 
 
 def _config(gates: Mapping[str, str]) -> str:
-    """The demo's configuration: one gate for each kind of work, one attempt each."""
+    """The demo's configuration: one gate for each kind of work, one that asks the fix for its test; one attempt each."""
     kinds = {item.id: item.kind for item in ITEMS}
     lines = "\n".join(
         f"      - {{name: {item.removeprefix('demo-')}-check, kinds: [{kinds[item]}], timeout_seconds: 60, "
@@ -151,6 +151,7 @@ repositories:
     branch: main
     gates:
 {lines}
+      - {{name: regression, type: regression, kinds: [service-error], run: "python3 -m unittest -q {{tests}}"}}
 """
 
 
@@ -214,7 +215,7 @@ def _rows(home: Home) -> Iterator[DemoRow]:
             assert item is not None
             sessions = store.sessions(item=item.id)
             metrics = sessions[0].metrics if sessions else {}
-            gates = tuple(g["name"] for g in metrics.get("gates", ()) if g["verdict"] == "passed")
+            gates = tuple(g["name"] for g in metrics.get("gates", ()) if g["verdict"] == "passed" and g["proves"])
             commits = metrics.get("commits") or [""]
             yield DemoRow(
                 item.id, item.title, item.outcome or item.state, gates, str(commits[-1])[:12],

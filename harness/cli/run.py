@@ -114,7 +114,7 @@ def _demo_lines(answer: Document, screen: Screen) -> Iterable[str]:
         word = screen.style(f"{row.outcome:<9}", "green" if row.outcome == "verified" else "red", "bold")
         proof = f"by {', '.join(row.gates)}" if row.gates else row.why
         commit = f"  commit {row.commit}" if row.commit else ""
-        yield f"{word} {row.item:<17} {proof:<22} {row.seconds:>5.1f} s  ${row.cost_usd}{commit}"
+        yield f"{word} {row.item:<17} {proof:<28} {row.seconds:>5.1f} s  ${row.cost_usd}{commit}"
     good = sum(row.outcome == "verified" for row in demo.rows)
     yield f"{good} of {len(demo.rows)} verified in {demo.seconds:.1f} s (DEMO: the model is scripted, all else is real)"
     yield ""

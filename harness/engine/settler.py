@@ -132,7 +132,14 @@ def _closed(session: SessionRow, outcome: Outcome) -> dict[str, Any]:
     metrics["outcome"] = outcome_word(outcome)
     if isinstance(outcome, Verified):
         metrics["gates"] = [
-            {"name": v.gate, "verdict": v.verdict, "seconds": round(v.seconds, 3), "log": v.log, "flaky": v.flaky}
+            {
+                "name": v.gate,
+                "verdict": v.verdict,
+                "seconds": round(v.seconds, 3),
+                "log": v.log,
+                "flaky": v.flaky,
+                "proves": v.proves,
+            }
             for v in outcome.verdicts
         ]
     if isinstance(outcome, Verified | Claimed) and outcome.head:
