@@ -29,8 +29,7 @@ def test_a_session_that_used_up_its_tokens_is_interrupted_and_its_work_saved(tmp
 
 def test_a_loop_that_is_killed_leaks_no_reservation_and_forgets_no_cost(tmp_path: Path) -> None:
     """$6 a day, $5 a session: two reservations at a time are one too many. The killed session had used $0.18."""
-    go = tmp_path / "go"
-    wait = f"touch begun; until [ -e {go} ]; do sleep 0.1; done"
+    wait = "touch begun; until [ -e go ]; do sleep 0.1; done"
     script = ({**bash(wait), "usage": {"input": 90_000, "output": 0}}, commit(), COMPLETE, DONE)
     agents = {"default": {**AGENT, "model": "sonnet"}}
     with yard(tmp_path, sessions(one=script), agents=agents, budgets={"day_usd": 6}) as place:
@@ -39,7 +38,7 @@ def test_a_loop_that_is_killed_leaks_no_reservation_and_forgets_no_cost(tmp_path
         until(place.tool, what="the tool")
         loop.signal(signal.SIGKILL)
         loop.process.wait(20)
-        go.touch()
+        (place.workspace("one") / "go").touch()
         status, said = place.run(MAX_ITERATIONS="1")
         assert status == 0, said
         assert place.item("one").outcome == "verified", said

@@ -31,8 +31,7 @@ def alerted(place: Yard) -> bool:
 
 
 def test_an_alert_is_said_everywhere_and_the_session_goes_on(tmp_path: Path) -> None:
-    go = tmp_path / "go"
-    script = (bash(f"touch begun; while [ ! -e {go} ]; do :; done"), commit(), COMPLETE, DONE)
+    script = (bash("touch begun; while [ ! -e go ]; do :; done"), commit(), COMPLETE, DONE)
     with yard(tmp_path, sessions(busy=script), watch=watch(ends_session=False)) as place:
         place.add("busy")
         loop = place.start(MAX_ITERATIONS="1")
@@ -42,7 +41,7 @@ def test_an_alert_is_said_everywhere_and_the_session_goes_on(tmp_path: Path) -> 
         assert "alert: its processes use " in place.run("status")[1]
         why = place.ask("why", session["id"])
         assert "alert: its processes use " in why["evidence"]
-        go.touch()
+        (place.workspace("busy") / "go").touch()
         assert loop.ended(60) == 0, loop.output
         assert place.item("busy").outcome == "verified", loop.output
         assert place.log().count("Session is beyond a bound of watch") == 1
