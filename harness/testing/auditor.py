@@ -11,9 +11,8 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,74 +20,38 @@ from typing import Any
 from harness.interrupt_file import NAME
 from harness.model.outcome import ENDINGS, Cause
 from harness.model.session import FINAL
-from harness.model.work import PRIORITIES, TRANSITIONS, WorkState
+from harness.model.work import TRANSITIONS, WorkState
+from harness.testing.known import Breaker, Item, Judge, OpenPause, OpenPauses, milliseconds
 from harness.testing.standins import KINDS
 
 BREAKER_GRACE_MS = 5000
-MOST_FAILURES = 500
-URGENT = PRIORITIES["high"]
 WELL = ("verified", "claimed")
 _FINAL = frozenset(status.value for status in FINAL)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EVERYTHING = ("loop", "credential")
 
 
-@dataclass(slots=True)
-class _Item:
-    state: str
-    repo: str | None
-    kind: str
-    fence: int = 0
-    attempts: int = 0
-    owner: str = ""
-    settled: int = 0
-    leased_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    kind: str
-    until_ms: int | None
-    began_ms: int
-
-
-@dataclass(slots=True)
-class Breaker:
-    """The consecutive failures as the rules of architecture 7 count them, from settled attempts alone.
-
-    In the order in which they were settled, whatever the wall clock said.
-    """
-
-    limit: int
-    counted: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_FAILURES))
-    due_ms: int | None = None
-
-    def failed(self, at: int, item: str) -> None:
-        self.counted.append(item)
-        if self.due_ms is None and self.is_due():
-            self.due_ms = at
-
-    def clear(self) -> None:
-        self.counted.clear()
-        self.due_ms = None
-
-    def is_due(self) -> bool:
-        late = list(self.counted)[-self.limit :]
-        return len(late) >= self.limit and len(set(late)) >= 2
+def reader(database: Path) -> sqlite3.Connection:
+    """A connection of the auditor's own."""
+    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
 class Auditor:
     """`violations` is what was found; `trace` a digest of all that happened, the same for the same seed."""
 
-    def __init__(self, database: Path, repository: str, breaker_limit: int) -> None:
-        self._connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        self._connection.row_factory = sqlite3.Row
+    def __init__(
+        self, connection: sqlite3.Connection, repository: str, breaker_limit: int, judges: Sequence[Judge] = ()
+    ) -> None:
+        self._connection = connection
         self._default = repository
+        self._judges = judges
         self._seq = 0
-        self._items: dict[str, _Item] = {}
+        self._items: dict[str, Item] = {}
+        self._out: dict[str, Item] = {}
+        self._states: Counter[str] = Counter()
         self._sessions: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
-        self._pauses: dict[tuple[str, str], _Pause] = {}
+        self.pauses = OpenPauses()
         self._breaker = Breaker(breaker_limit)
         self._raised = 0
         self._digest = hashlib.blake2b(digest_size=12)
@@ -119,16 +82,24 @@ class Auditor:
         self.recent.append(text)
 
     def states(self) -> Counter[str]:
-        return Counter(item.state for item in self._items.values())
+        return self._states
 
     def state(self, item: str) -> str | None:
         found = self._items.get(item)
         return found.state if found else None
 
-    def held_up(self, now: datetime) -> bool:
-        """Whether some pause keeps anything from being leased now."""
-        now_ms = (now - _EPOCH) // timedelta(milliseconds=1)
-        return any(p.kind != "probe" or (p.until_ms or 0) > now_ms for p in self._pauses.values())
+    def could_begin(self, now: datetime) -> list[str]:
+        """Ready items that no pause keeps from being leased now."""
+        at, leased = milliseconds(now), self._out.values()
+        ready = (item for item in self._items.values() if item.state == "ready")
+        return [item.id for item in ready if next(self.pauses.in_the_way(item, leased, at), None) is None]
+
+    def leased_by(self, owner: str) -> list[str]:
+        return [item.id for item in self._out.values() if item.owner == owner]
+
+    def clock_was_set(self, seconds: float) -> None:
+        self.read()
+        self._breaker.shift(round(seconds * 1000))
 
     def _broken(self, entry: Any, text: str) -> None:
         self.violations.append(f"journal {entry['seq']} {entry['kind']} {entry['item'] or ''}: {text}")
@@ -144,6 +115,10 @@ class Auditor:
             data = json.loads(entry["data"])
             if entry["kind"] in self._handlers:
                 self._handlers[entry["kind"]](entry, data)
+            item = self._items.get(entry["item"]) if entry["item"] else None
+            for judge in self._judges:
+                for text in judge.see(entry, data, item):
+                    self._broken(entry, text)
             self._note(entry, data)
 
     def _note(self, entry: Any, data: Mapping[str, Any]) -> None:
@@ -156,23 +131,36 @@ class Auditor:
     def _added(self, entry: Any, data: Mapping[str, Any]) -> None:
         if entry["item"] in self._items:
             self._broken(entry, "added twice")
-        row = self._connection.execute("SELECT repo, kind FROM items WHERE id = ?", (entry["item"],)).fetchone()
-        self._items[entry["item"]] = _Item(data["state"], row["repo"] or self._default, row["kind"])
+        row = self._connection.execute(
+            "SELECT id, repo, kind, priority FROM items WHERE id = ?", (entry["item"],)
+        ).fetchone()
+        item = Item(row["id"], data["state"], row["repo"] or self._default, row["kind"], row["priority"])
+        self._items[item.id] = item
+        self._states[item.state] += 1
 
-    def _move(self, entry: Any, item: _Item, before: str, after: str) -> None:
+    def _move(self, entry: Any, item: Item, before: str, after: str) -> None:
         if before != item.state:
             self._broken(entry, f"moves from {before}, but it was {item.state}: an entry is missing or wrong")
         if before != after and WorkState(after) not in TRANSITIONS[WorkState(before)]:
             self._broken(entry, f"{before} -> {after} is no legal move")
+        self._states[item.state] -= 1
+        self._states[after] += 1
         item.state = after
+        if after == "leased":
+            self._out[item.id] = item
+        else:
+            self._out.pop(item.id, None)
 
     def _moved(self, entry: Any, data: Mapping[str, Any]) -> None:
+        item = self._items[entry["item"]]
+        item.priority = data.get("changes", {}).get("priority", item.priority)
         if "to" in data:
-            self._move(entry, self._items[entry["item"]], data["from"], data["to"])
+            self._move(entry, item, data["from"], data["to"])
 
     def _leased(self, entry: Any, data: Mapping[str, Any]) -> None:
         item = self._items[entry["item"]]
-        self._hold_against_pauses(entry, item)
+        for pause in self.pauses.in_the_way(item, self._out.values(), entry["at"]):
+            self._broken(entry, f"leased under {pause}")
         self._move(entry, item, item.state, "leased")
         if data["fence"] != item.fence + 1:
             self._broken(entry, f"fence {data['fence']} after {item.fence}")
@@ -183,26 +171,6 @@ class Auditor:
         if due is not None and entry["at"] > due + BREAKER_GRACE_MS:
             self._broken(entry, f"leased {entry['at'] - due} ms after the consecutive-failures breaker was due")
             self._breaker.due_ms = None
-
-    def _hold_against_pauses(self, entry: Any, item: _Item) -> None:
-        """No lease under an open pause, but for the one that finds out whether it works again."""
-        mine = {"loop", "credential", f"repo:{item.repo}", f"kind:{item.kind}", f"item:{entry['item']}"}
-        for (scope, source), pause in self._pauses.items():
-            if scope in mine and not self._may_pass(entry, item, scope, pause):
-                self._broken(entry, f"leased under the open pause of {scope} by {source} ({pause.kind})")
-
-    def _may_pass(self, entry: Any, item: _Item, scope: str, pause: _Pause) -> bool:
-        if pause.kind == "reserve":
-            row = self._connection.execute("SELECT priority FROM items WHERE id = ?", (entry["item"],)).fetchone()
-            return bool(row["priority"] <= URGENT)
-        if pause.kind != "probe" or (pause.until_ms is not None and pause.until_ms > entry["at"]):
-            return False
-        since = pause.until_ms if pause.until_ms is not None else pause.began_ms
-        probing = [each for each in self._items.values() if each.state == "leased" and each.leased_ms >= since]
-        if scope in _EVERYTHING:
-            return not probing
-        shared = "repo" if scope.startswith("repo:") else "kind"
-        return scope.startswith("item:") or all(getattr(each, shared) != getattr(item, shared) for each in probing)
 
     def _settled(self, entry: Any, data: Mapping[str, Any]) -> None:
         item = self._items[entry["item"]]
@@ -251,15 +219,17 @@ class Auditor:
     # --- pauses and the breaker ---------------------------------------------------------------------------------------
 
     def _paused(self, entry: Any, data: Mapping[str, Any]) -> None:
-        until = None if data["until"] is None else _ms(data["until"])
+        until = None if data["until"] is None else milliseconds(datetime.fromisoformat(data["until"]))
         if data["kind"] == "probe" and until is None:
             self._broken(entry, f"the pause of {data['scope']} ends by itself, but nobody knows when")
-        self._pauses[data["scope"], entry["actor"]] = _Pause(data["kind"], until, entry["at"])
+        if not data["reason"].strip():
+            self._broken(entry, f"pauses {data['scope']} and does not say why")
+        self.pauses.opened(data["scope"], entry["actor"], OpenPause(data["kind"], until, entry["at"]))
         if data["scope"] == "loop" and entry["actor"] == NAME:
             self._breaker.due_ms = None
 
     def _unpaused(self, entry: Any, data: Mapping[str, Any]) -> None:
-        pause = self._pauses.pop((data["scope"], data["source"]), None)
+        pause = self.pauses.closed(data["scope"], data["source"])
         if pause is None:
             self._broken(entry, f"closes a pause of {data['scope']} that was not open")
         elif data["scope"] == "loop" and pause.kind == "file":
@@ -337,8 +307,3 @@ class Auditor:
             "SELECT id FROM items WHERE state = 'done' AND outcome = 'verified' ORDER BY seq"
         )
         return [row["id"] for row in rows]
-
-
-def _ms(text: str) -> int:
-    """As the store keeps times: whole milliseconds, never later."""
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)

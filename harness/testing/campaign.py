@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,11 +15,11 @@ from pathlib import Path
 from harness.engine.worker import Course
 from harness.model.errors import DiskFull, HarnessError
 from harness.model.home import Home
-from harness.testing.auditor import Auditor
+from harness.testing.judges import Judges
 from harness.testing.machine import MAX_CONSECUTIVE_FAILURES, Design, Machine
 from harness.testing.operator import Operator
 from harness.testing.virtual import VirtualLoop
-from harness.testing.world import REPOSITORIES, World
+from harness.testing.world import World
 
 WORKERS = 3
 STOP_SECONDS = 120.0
@@ -57,10 +59,26 @@ def simulate(seed: int, sessions: int, folder: Path, design: Design | None = Non
     `folder` takes the home, best on a file system in memory. The same seed gives the same `trace`.
     """
     began = time.monotonic()
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with _greenwich(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
         report = runner.run(_Campaign(seed, folder, design or Design()).play(sessions))
     report.real_seconds = time.monotonic() - began
     return report
+
+
+@contextmanager
+def _greenwich() -> Iterator[None]:
+    """A day of a budget ends at the same moment wherever a seed is played."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()
 
 
 class _Campaign:
@@ -68,8 +86,8 @@ class _Campaign:
         self._world = World(seed, Home(folder))
         self._world.home.state.mkdir(parents=True, exist_ok=True)
         self._operator = Operator(self._world)
-        self._auditor = Auditor(self._world.home.database, REPOSITORIES[0], MAX_CONSECUTIVE_FAILURES)
-        self._world.on_record = self._auditor.has_session
+        self._judges = Judges(self._world, WORKERS, MAX_CONSECUTIVE_FAILURES)
+        self._auditor = self._judges.auditor
         self._random = self._world.random("campaign")
         self._report = Report(seed)
         self._design = design
@@ -98,10 +116,27 @@ class _Campaign:
     async def _step(self) -> None:
         machine = await self._running()
         await asyncio.sleep(self._operator.rest())
-        self._auditor.mark(f"{self._world.timeline.monotonic():.3f} {self._operator.act()}")
+        # what the loop has done is judged by how things stood then
+        self._auditor.read()
+        if self._main is not None and not self._main.done():
+            self._complain(self._judges.look(machine))
+        self._act()
         machine.state.bell.ring()
         await self._strike(machine)
         self._look_for_progress(machine)
+
+    def _act(self) -> None:
+        timeline = self._world.timeline
+        before, offset = self._weather(), timeline.offset_seconds
+        self._auditor.mark(f"{timeline.monotonic():.3f} {self._operator.act()}")
+        if timeline.offset_seconds != offset:
+            self._judges.clock_was_set(timeline.offset_seconds - offset)
+        self._auditor.read()
+        if self._weather() != before:
+            self._judges.disturbed()
+
+    def _weather(self) -> tuple[object, ...]:
+        return self._world.disk.free, self._world.readings, len(self._auditor.pauses)
 
     async def _strike(self, machine: Machine) -> None:
         """Now and then the loop is stopped, killed, or frozen; a command comes in between."""
@@ -122,6 +157,8 @@ class _Campaign:
             await self._bury(self._machine, self._main)
         await asyncio.sleep(self._random.choice((0.0, 1.0, 20.0)))
         self._report.starts += 1
+        self._world.loop_starts()
+        self._judges.disturbed()
         self._machine = Machine(self._world, self._report.starts, self._design)
         self._machine.process.on_kill = partial(self._died, self._machine)
         self._main = self._machine.process.start(self._machine.run(self._random.choice(COURSES)))
@@ -141,6 +178,8 @@ class _Campaign:
         unexpected = [text for text in machine.failures if DiskFull.__name__ not in text and "no space" not in text]
         if unexpected and not process.stale:
             self._world.broken(f"{process.name}: {unexpected[0]}")
+        if how == "ended" and not process.stale and machine.guards.purse.reserved:
+            self._world.broken(f"{process.name} has ended with money reserved: {machine.guards.purse.reserved}")
 
     def _died(self, machine: Machine) -> None:
         """What the killed loop was at, for the histogram."""
@@ -168,6 +207,7 @@ class _Campaign:
         process, main = machine.process, self._main
         assert main is not None
         process.freeze()
+        self._world.stale.add(machine.state.owner)
         self._world.locks.discard(machine.state.owner)
         self._machine = self._main = None
         for _ in range(self._random.randint(1, 12)):
@@ -177,6 +217,7 @@ class _Campaign:
             await self._step_of_another()
         process.kill()
         await self._bury(machine, main)
+        self._judges.disturbed()
 
     async def _step_of_another(self) -> None:
         await self._running()
@@ -202,18 +243,23 @@ class _Campaign:
     # --- what must hold -----------------------------------------------------------------------------------------------
 
     def _look_for_progress(self, machine: Machine) -> None:
-        """Work that nothing holds up is begun."""
-        now = self._world.timeline.now()
-        states, loop = self._auditor.states(), machine.state
-        idle = states["ready"] > 0 and states["leased"] == 0
-        held = self._auditor.held_up(now) or self._world.home.interrupt_file.exists()
-        if not idle or held or loop.stopping or self._world.disk.full or self._main is None or self._main.done():
+        """Work that nothing with a name holds up is begun."""
+        if self._is_excused(machine) or not self._auditor.could_begin(self._world.timeline.now()):
             self._stuck_since = None
             return
         at = self._world.timeline.monotonic()
         self._stuck_since = self._stuck_since if self._stuck_since is not None else at
         if at - self._stuck_since > STUCK_SECONDS:
+            states = self._auditor.states()
             self._world.broken(f"{states['ready']} items are ready and nothing is begun for {STUCK_SECONDS} s")
+
+    def _is_excused(self, machine: Machine) -> bool:
+        """Something is under way, or somebody has said why nothing is."""
+        states, loop, most = self._auditor.states(), machine.state, machine.course.max_iterations
+        idle = states["ready"] > 0 and states["leased"] == 0
+        told = loop.stopping or self._world.home.interrupt_file.exists() or self._world.disk.full
+        over = self._main is None or self._main.done() or (most and loop.iterations >= most)
+        return not idle or bool(told or over)
 
     def _compare(self) -> None:
         self._auditor.compare()

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
+from harness.engine.breakers import ApiBreaker, SpawnBreaker
+from harness.engine.budget import Purse
+from harness.engine.plan import Planner
+from harness.engine.pressure import PressureWatch
+from harness.engine.state import LoopState
+from harness.engine.throttle import Throttle
+from harness.model.events import SessionEvent
 from harness.model.journal import AttemptRow, Entry
+from harness.model.outcome import Disposition, Outcome
+from harness.model.session import SessionRow
 from harness.model.work import Lease, WorkItem
-from harness.ports import Settlement
+from harness.ports import Books, Settlement
 from harness.store import rows
+from harness.testing.guards import Guards, make_guards
 from harness.testing.machine import Design
 from harness.testing.standins import SimulatedStore
+from harness.testing.virtual import Process
+from harness.testing.world import World
 
 LOST_EVERY = 40
 
@@ -74,6 +87,53 @@ class LostEntry(SimulatedStore):
             super().record(entry)
 
 
+class DeafThrottle(Throttle):
+    """A limit that is met is nobody's business until its session has ended."""
+
+    async def heard(self, row: SessionRow, event: SessionEvent) -> None: ...
+
+
+class MissingApiBreaker(ApiBreaker):
+    """Sessions run into a dead API, one after the other."""
+
+    async def settled(self, lease: Lease, outcome: Outcome, session: SessionRow | None) -> None: ...
+
+
+class MissingSpawnBreaker(SpawnBreaker):
+    """A CLI that cannot start is started again and again."""
+
+    async def settled(self, lease: Lease, outcome: Outcome, session: SessionRow | None) -> None: ...
+
+
+class Spendthrift(Purse):
+    """What runs at the same time is forgotten."""
+
+    async def admit(self, lease: Lease) -> Disposition | None:
+        refusal = await super().admit(lease)
+        self._reserved.clear()
+        return refusal
+
+
+class Hardy(PressureWatch):
+    """A machine can always do a little more."""
+
+    async def tick(self) -> None: ...
+
+
+def _with(**wrong: type[Any]) -> Design:
+    """The loop as it is, but for these guards: of another class, made of the same parts."""
+
+    def made(world: World, books: Books, process: Process, state: LoopState, planner: Planner) -> Guards:
+        guards = make_guards(world, books, process, state, planner)
+        return replace(guards, **{name: _as(kind, getattr(guards, name)) for name, kind in wrong.items()})
+
+    return Design(guards=made)
+
+
+def _as(kind: type[Any], guard: Any) -> Any:
+    return kind(**{part.name: getattr(guard, part.name) for part in fields(guard) if not part.name.startswith("_")})
+
+
 FAULTS: Mapping[str, Design] = MappingProxyType(
     {
         "no-fence-check": Design(store=NoFenceCheck),
@@ -81,5 +141,10 @@ FAULTS: Mapping[str, Design] = MappingProxyType(
         "settled-twice": Design(store=SettledTwice),
         "breaker-reset-by-recovery": Design(store=ForgetfulBreaker),
         "lost-journal-entry": Design(store=LostEntry),
+        "deaf-throttle": _with(throttle=DeafThrottle),
+        "no-api-breaker": _with(api=MissingApiBreaker),
+        "no-spawn-breaker": _with(spawns=MissingSpawnBreaker),
+        "nothing-reserved": _with(purse=Spendthrift),
+        "pressure-ignored": _with(pressure=Hardy),
     }
 )

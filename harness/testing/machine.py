@@ -14,6 +14,7 @@ from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.mover import IntegratorTools
 from harness.engine.patience import PatientBooks
+from harness.engine.plan import Planner
 from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
 from harness.engine.session import SessionTools
@@ -21,10 +22,12 @@ from harness.engine.settler import Settler
 from harness.engine.state import LoopState
 from harness.engine.supervisor import Supervisor
 from harness.engine.surroundings import DiskWatch
+from harness.engine.timekeeper import Timekeeper
 from harness.engine.worker import Course, Worker, WorkerTools
 from harness.model.errors import HarnessError
-from harness.ports import LeaseRules, Merger, Workspaces
+from harness.ports import Books, LeaseRules, Merger, Workspaces
 from harness.store.sqlite import SqliteStore
+from harness.testing.guards import Guards, make_guards
 from harness.testing.standins import (
     SimulatedBooks,
     SimulatedComposer,
@@ -47,8 +50,9 @@ SWITCHES = {"session_timeout": "item", "quality_gate_failure": "item", "blocked_
 
 @dataclass(frozen=True)
 class Design:
-    """What a loop is made of where a test may plant a fault: a store, and a reconciler."""
+    """What a loop is made of where a test may plant a fault: a store, guards, and a reconciler."""
 
+    guards: Callable[[World, Books, Process, LoopState, Planner], Guards] = make_guards
     store: Callable[[Path, Disk], SqliteStore] = SimulatedStore
     reconciler: type[Reconciler] = Reconciler
 
@@ -63,6 +67,7 @@ class Machine:
     failures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.course = Course()
         world, name = self.world, f"loop-{self.number}"
         self.process = Process(name, world.timeline)
         self.process.on_kill = self.killed
@@ -74,10 +79,12 @@ class Machine:
         self.interrupts = Interrupts(
             self.books, self.process, self.state, world.home, SWITCHES, MAX_CONSECUTIVE_FAILURES
         )  # fmt: skip
-        self.settler = Settler(
-            self.books, self.process, self.state, SimulatedRecords(world), self.interrupts, spread.random
-        )  # fmt: skip
         self.planner = SimulatedPlanner(SimulatedAgent(world, self.process))
+        self.guards = self.design.guards(world, self.books, self.process, self.state, self.planner)
+        self.settler = Settler(
+            self.books, self.process, self.state, SimulatedRecords(world), self.interrupts, spread.random,
+            self.guards.witnesses,
+        )  # fmt: skip
         self.integrator = Integrator(
             IntegratorTools(
                 self.books, self.process, self.state, world.home, cast("Merger", self._port(world.git)),
@@ -97,20 +104,25 @@ class Machine:
 
     async def run(self, course: Course) -> None:
         """Start, work, wind up. Raises what ended the worker."""
+        self.course = course
         state, world = self.state, self.world
         world.locks.add(state.owner)
         now = self.process.now
         try:
             await self.books(lambda s: s.register(state.owner, pid=1, boot="boot", start=1, kind="loop", now=now()))
+            await self.guards.purse.begin()
             await self.books(lambda s: s.begin_run(state.run, pid=1, version="simulated", now=now()))
             self.books.patient = True
             reconciler, watch = self._reconciler(), self._watch()
+            timekeeper = Timekeeper(self.books, self.process, state, lambda: world.timeline.slept_seconds)
+            await timekeeper.begin()
             await reconciler.tick()
             await watch.tick()
             await self.interrupts.consecutive()
-            supervisor = Supervisor(self.process, self._failed, state.stop)
+            await self.guards.remember()
             disk = DiskWatch(self.books, self.process, state, world.disk.measure)
-            await supervisor.run(self._worker(course), (watch, reconciler, self.integrator, disk))
+            others = (watch, reconciler, self.integrator, self.guards.pressure, disk, timekeeper)
+            await Supervisor(self.process, self._failed, state.stop).run(self._worker(course), others)
         finally:
             if self.process.alive:
                 await self._goodbye()
@@ -134,15 +146,16 @@ class Machine:
         tools = self._attempt_tools()
         return Worker(
             WorkerTools(
-                self.books, self.process, self.state, rules, lambda lease, n, free: Attempt(tools, lease, n, free)
+                self.books, self.process, self.state, rules, lambda lease, n, free: Attempt(tools, lease, n, free),
+                self.guards.doors(course.workers),
             ),
             course,
-        )
+        )  # fmt: skip
 
     def _attempt_tools(self) -> AttemptTools:
         sessions = SessionTools(
             self.books, self.process, self.state, cast("Workspaces", self._port(self.world.git)),
-            SimulatedRecords(self.world), SimulatedMeter(),
+            SimulatedRecords(self.world), SimulatedMeter(self.world.money), self.guards.listeners,
         )  # fmt: skip
         return AttemptTools(
             sessions, self.world.home, self.planner, SimulatedComposer(), SimulatedSurroundings(), self.integrator,
@@ -153,7 +166,7 @@ class Machine:
         tools = EvidenceTools(
             self.books, self.process, self.state, SimulatedProcesses(self.world),
             cast("Workspaces", self._port(self.world.git)), self.planner, SimulatedRecords(self.world),
-            SimulatedMeter(), self.world.home,
+            SimulatedMeter(self.world.money), self.world.home,
         )  # fmt: skip
         return self.design.reconciler(tools, self.settler)
 

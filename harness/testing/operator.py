@@ -13,19 +13,21 @@ from harness.model.work import WorkItem, WorkState
 from harness.testing.agents import MOODS
 from harness.testing.repositories import FILES
 from harness.testing.standins import KINDS, SimulatedStore
-from harness.testing.world import REPOSITORIES, ROOM, World
+from harness.testing.world import EASE, REPOSITORIES, ROOM, SHORT, World
 
 if TYPE_CHECKING:
     from harness.ports import Added
 
 BACKLOG = 8
 ACTOR = "operator"
+YEAR_SECONDS = 365 * 86_400.0
 PRIORITIES = (0, 20, 50, 50, 50, 80)
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
         "answer": 10, "retry": 4, "park": 1.5, "cancel": 1, "reprioritise": 4, "rewire": 2, "pause": 0.6, "resume": 6,
         "push": 5, "leave_changes": 1.5, "tidy_checkout": 6, "change_mood": 3, "fill_disk": 0.2, "free_disk": 4,
-        "set_clock": 0.3, "nothing": 30,
+        "set_clock": 0.3, "set_year": 0.02, "suspend": 0.1, "raise_budgets": 1.5, "squeeze": 0.4, "relieve": 5,
+        "nothing": 30,
     }
 )  # fmt: skip
 
@@ -159,7 +161,7 @@ class Operator:
 
     def _change_mood(self) -> None:
         moods = tuple(MOODS)
-        self._world.playwright.mood = self._random.choices(moods, (6, 3, 1, 1, 1))[0]
+        self._world.playwright.mood = self._random.choices(moods, (6, 3, 1, 1, 1, 0.5))[0]
 
     def _fill_disk(self) -> None:
         self._world.disk.free = self._random.choice((0, ROOM // 100))
@@ -170,7 +172,25 @@ class Operator:
 
     def _set_clock(self) -> None:
         """The wall clock is set; monotonic time goes on."""
-        self._world.timeline.offset_seconds += self._random.choice((-30.0, -2.0, 2.0, 60.0, 3600.0))
+        self._world.timeline.set(self._random.choice((-3600.0, -30.0, -2.0, 2.0, 60.0, 3600.0)))
+
+    def _set_year(self) -> None:
+        """A machine that has lost its clock, or found it again."""
+        self._world.timeline.set(self._random.choice((-YEAR_SECONDS, YEAR_SECONDS)))
+
+    def _suspend(self) -> None:
+        """The lid was shut: of all clocks only the one on the wall goes on meanwhile."""
+        self._world.timeline.suspend(self._random.uniform(60, 10 * 3600))
+
+    def _raise_budgets(self) -> None:
+        self._world.money.raise_()
+
+    def _squeeze(self) -> None:
+        """The machine is short of memory, processor or descriptors."""
+        self._world.readings = self._random.choice(SHORT)
+
+    def _relieve(self) -> None:
+        self._world.readings = EASE
 
     def _nothing(self) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
@@ -17,6 +18,8 @@ from harness.testing.faults import FAULTS
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is ours alone and goes at the end
 PER_STORY = 2000
+YOUNG = 50_000
+"""Objects made before the garbage is looked through: a story makes millions that go by themselves."""
 SHOWN_EVENTS = 25
 SHOWN_VIOLATIONS = 5
 
@@ -33,6 +36,7 @@ class Order:
 def play(order: Order) -> Report:
     """Play in a folder that is in memory where there is such a thing: the disk is not what is tested."""
     where = MEMORY if MEMORY.is_dir() else None
+    gc.set_threshold(YOUNG)
     with tempfile.TemporaryDirectory(prefix="loop-simulation-", dir=where) as folder:
         return simulate(order.seed, order.sessions, Path(folder), FAULTS[order.fault] if order.fault else None)
 

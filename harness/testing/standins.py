@@ -16,6 +16,7 @@ from harness.model.verdict import Verdict
 from harness.model.work import WorkItem
 from harness.ports import Agent, Prompt, RepositoryRef, Store
 from harness.store.sqlite import SqliteStore
+from harness.testing.money import MOST_USD, Money
 from harness.testing.virtual import Process
 from harness.testing.world import REPOSITORIES, Disk, World
 
@@ -23,8 +24,9 @@ T = TypeVar("T")
 
 LIMITS = Limits(
     session_timeout_seconds=180, stall_threshold_seconds=40, retry_wait_seconds=60, start_seconds=10,
-    idle_after_result_seconds=5,
+    idle_after_result_seconds=5, max_cost_usd=MOST_USD,
 )  # fmt: skip
+MODELS = {"commit": "large", "document": "small", "none": "small"}
 JUDGEMENTS: Mapping[str, float] = MappingProxyType({"passed": 90, "gate_failed": 7, "gate_broken": 1, "base_red": 1})
 
 
@@ -66,7 +68,7 @@ class SimulatedPlanner:
             expects=kind.expects,
             agent=self.agent,
             limits=LIMITS,
-            options={"model": "simulated"},
+            options={"model": MODELS[kind.expects]},
             gates=kind.gates,
             setup=(),
             integrate=kind.integrate,
@@ -93,8 +95,11 @@ class SimulatedSurroundings:
         return None
 
 
+@dataclass(frozen=True, slots=True)
 class SimulatedMeter:
-    """Implements engine.plan.Meter."""
+    """Implements engine.plan.Meter: what a session cost was drawn when it began."""
+
+    money: Money
 
     def baseline(self, row: SessionRow) -> Mapping[str, Any]:
         del row
@@ -102,7 +107,8 @@ class SimulatedMeter:
 
     def measure(self, row: SessionRow, baseline: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
         del baseline
-        return {"session": row.id, **facts}
+        cost = self.money.costs.get(row.id)
+        return {"session": row.id, "cost_usd": None if cost is None else str(cost), **facts}
 
     def context(self, row: SessionRow) -> Mapping[str, Any]:
         del row
@@ -177,6 +183,8 @@ class SimulatedStore(SqliteStore):
     def __init__(self, path: Path, disk: Disk) -> None:
         self._disk = disk
         super().__init__(path)
+        # processes die here, machines do not: what was written is there
+        self._connection.execute("PRAGMA synchronous = OFF")
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -194,7 +202,7 @@ class SimulatedBooks:
         self._store = store
 
     async def __call__(self, call: Callable[[Store], T]) -> T:
-        await self._process.breathe()
+        await self._process.reach()
         try:
             result = call(self._store)
         finally:

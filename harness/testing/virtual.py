@@ -92,8 +92,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class Timeline:
     """The wall clock of the simulated machine, which may be set, beside its monotonic time, which may not."""
 
-    def __init__(self) -> None:
-        self.offset_seconds = 0.0
+    def __init__(self, offset_seconds: float = 0.0) -> None:
+        self.offset_seconds = offset_seconds
+        self.slept_seconds = 0.0
+        self.sets = 0
+
+    def set(self, seconds: float) -> None:
+        """Somebody sets the wall clock."""
+        self.offset_seconds += seconds
+        self.sets += 1
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: monotonic time knows nothing of it."""
+        self.set(seconds)
+        self.slept_seconds += seconds
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -140,17 +152,30 @@ class Process:
         finally:
             PROCESS.reset(token)
 
+    async def reach(self) -> None:
+        """The process may be dead or frozen here, or die because its fuse has burnt down. Raises Killed."""
+        self._burn()
+        if not self._thawed.is_set():
+            await self._thawed.wait()
+            self._check()
+
     async def breathe(self) -> None:
-        """Let others run; die here if the fuse has burnt down. Raises Killed in a process that is dead."""
-        if not self.alive:
-            raise Killed
+        """The same, and others run meanwhile. Raises Killed."""
+        self._burn()
+        await asyncio.sleep(0)
+        if not self._thawed.is_set():
+            await self._thawed.wait()
+        self._check()
+
+    def _burn(self) -> None:
+        self._check()
         if self.fuse:
             self.fuse -= 1
             if self.fuse == 0:
                 self.kill()
                 raise Killed
-        await asyncio.sleep(0)
-        await self._thawed.wait()
+
+    def _check(self) -> None:
         if not self.alive:
             raise Killed
 
@@ -212,7 +237,7 @@ class Boundary:
         method = getattr(self._target, name)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            await self._process.breathe()
+            await self._process.reach()
             result = await method(*args, **kwargs)
             await self._process.breathe()
             return result

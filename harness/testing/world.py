@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from harness.agents.scripted import ScriptedAgent, ScriptedSession
+from harness.agents.frames import Conversation
+from harness.agents.scripted import ScriptedSession
 from harness.agents.steps import Stage, Step
+from harness.model.events import StopReason
 from harness.model.home import Home
+from harness.model.pressure import MIB, Readings, Thresholds
 from harness.model.session import Brief
-from harness.ports import Desk
-from harness.testing.agents import Playwright
+from harness.ports import AgentSession, Desk, Finding
+from harness.testing.agents import Playwright, Silence, Unborn
+from harness.testing.money import Money
 from harness.testing.repositories import SimulatedGit
 from harness.testing.virtual import Process, Timeline
 
 REPOSITORIES = ("app", "site")
 DISK_BYTES = 100 << 30
 ROOM = 50 << 30
+DAY_SECONDS = 86_400.0
+MEMORY = 16 << 30
+EASE = Readings(MEMORY, MEMORY // 2, 3.0, 60, 1024)
+SHORT = (
+    replace(EASE, memory_available=100 * MIB),
+    replace(EASE, cpu_stalled=97.0),
+    replace(EASE, descriptors=1000),
+    replace(EASE, memory_available=900 * MIB),  # of a machine that was short before: not enough yet
+)
+THRESHOLDS = Thresholds(memory_percent=5.0, memory_mib=200.0, cpu_stalled_percent=80.0, descriptors_percent=80.0)
 
 
 @dataclass(slots=True)
@@ -40,6 +55,7 @@ class Living:
 
     item: str
     process: Process
+    began: float
     stage: Stage | None = None
 
 
@@ -49,17 +65,22 @@ class World:
 
     seed: int
     home: Home
-    timeline: Timeline = field(default_factory=Timeline)
     disk: Disk = field(default_factory=Disk)
+    readings: Readings = EASE
     locks: set[str] = field(default_factory=set)
+    stale: set[str] = field(default_factory=set)
     living: dict[str, Living] = field(default_factory=dict)
     contexts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    started: list[str] = field(default_factory=list)
+    started: dict[str, float] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     plots: Counter[str] = field(default_factory=Counter)
     on_record: Callable[[str], bool] = lambda _session: True
+    on_started: Callable[[str], None] = lambda _session: None
 
     def __post_init__(self) -> None:
+        self.timeline = Timeline(round(self.random("clock").uniform(0, DAY_SECONDS), 3))
+        self.money = Money(self.random("money"))
+        self._sets = 0
         self.git = SimulatedGit(REPOSITORIES, self.random("git"))
         self.playwright = Playwright(self.random("agents"), lambda item: self.git.folders[item])
         self.judging = self.random("gates")
@@ -71,19 +92,29 @@ class World:
     def broken(self, text: str) -> None:
         self.violations.append(text)
 
+    @property
+    def clock_is_as_it_was(self) -> bool:
+        """Whether nobody has set the wall clock since the loop that runs was started."""
+        return self.timeline.sets == self._sets
+
+    def loop_starts(self) -> None:
+        self._sets = self.timeline.sets
+        self.money.draw()
+
     # --- agent processes ----------------------------------------------------------------------------------------------
 
     def begin(self, brief: Brief, process: Process) -> None:
         """An agent starts. It must be on record, and the only one of its item."""
         if not self.on_record(brief.session):
             self.broken(f"{brief.session} starts without a row")
+        self.money.charge(brief.session, brief.item.kind)
         if process.stale:
             return
         others = [s for s, living in self.living.items() if living.item == brief.item.id]
         if others:
             self.broken(f"{brief.session} starts on {brief.item.id} while {others[0]} lives")
-        self.started.append(brief.session)
-        self.living[brief.session] = Living(brief.item.id, process)
+        self.started[brief.session] = self.timeline.monotonic()
+        self.living[brief.session] = Living(brief.item.id, process, self.timeline.monotonic())
 
     def orphan(self, process: Process) -> None:
         """The loop of these agents was killed: some die with it, some live until somebody ends them."""
@@ -100,30 +131,46 @@ class World:
         return 1
 
 
-class SimulatedAgent(ScriptedAgent):
-    """The scripted agent, counted and watched. One a process, because its clock stops with the process."""
+class SimulatedAgent:
+    """Implements ports.Agent: a script without frames, counted and watched. Its clock stops with its process."""
+
+    name = "simulated"
 
     def __init__(self, world: World, process: Process) -> None:
-        super().__init__(self._play, clock=process)
         self._world = world
         self._process = process
 
-    def _play(self, brief: Brief) -> Sequence[Step]:
-        plot, steps = self._world.playwright.script(brief.item.id)
+    @asynccontextmanager
+    async def session(self, brief: Brief, desk: Desk) -> AsyncIterator[AgentSession]:
+        self._world.begin(brief, self._process)
+        play = self._play(brief, desk)
+        try:
+            yield play
+        finally:
+            try:
+                await play.stop(StopReason.FINISHED)
+            finally:
+                if self._process.alive:
+                    self._world.living.pop(brief.session, None)
+
+    def _play(self, brief: Brief, desk: Desk) -> AgentSession:
+        plot, script = self._world.playwright.script(brief.item.id)
         self._world.plots[plot] += 1
+        if plot == "unborn":
+            return Unborn(self._process, self._world.playwright.last_words())
 
         async def enter(stage: Stage) -> None:
+            self._world.on_started(brief.session)
             if brief.session in self._world.living:
                 self._world.living[brief.session].stage = stage
 
-        return [enter, *steps]
+        conversation = Conversation(brief.claude_session_id, str(brief.options["model"]))
+        stage = Stage(brief, desk, self._process, Silence(), conversation, asyncio.Queue(), asyncio.Event())
+        steps: Sequence[Step] = [enter, *script]
+        return ScriptedSession(stage, steps)
 
-    @asynccontextmanager
-    async def session(self, brief: Brief, desk: Desk) -> AsyncIterator[ScriptedSession]:
-        self._world.begin(brief, self._process)
-        try:
-            async with super().session(brief, desk) as play:
-                yield play
-        finally:
-            if self._process.alive:
-                self._world.living.pop(brief.session, None)
+    def warm(self) -> None:
+        """Nothing to import."""
+
+    def doctor(self) -> Sequence[Finding]:
+        return ()

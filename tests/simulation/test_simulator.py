@@ -20,6 +20,11 @@ SOON = {
     "settled-twice": 3,
     "breaker-reset-by-recovery": 13,
     "lost-journal-entry": 4,
+    "deaf-throttle": 1,
+    "no-api-breaker": 6,
+    "no-spawn-breaker": 6,
+    "nothing-reserved": 11,
+    "pressure-ignored": 1,
 }
 MOST_SESSIONS = 10_000
 STORY = 400
