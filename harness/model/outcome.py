@@ -146,7 +146,7 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
             "./loop config show, then ./loop queue retry ITEM",
         ),
         "disk_full": _resource(
-            Scope.LOOP, "there is no space left where state/ lives", "make space; the loop goes on by itself"
+            Scope.LOOP, "no space is left where the loop or a session writes", "make space; the loop goes on by itself"
         ),
         "memory": _resource(Scope.LOOP, "the machine ran out of memory", "free memory or lower --workers"),
         "base_red": _resource(
