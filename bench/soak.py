@@ -90,7 +90,7 @@ def soak(folder: Path, sessions: int, workers: int) -> list[str]:
         load(home.root, os.environ), Course(drain=True, workers=workers, iteration_delay_seconds=0), sampler
     )
     assert ended.outcomes == {"verified": sessions}, ended
-    return growth(sampler.samples[int(len(sampler.samples) * SETTLED) :], sampler.every)
+    return sampler.wrong + growth(sampler.samples[int(len(sampler.samples) * SETTLED) :], sampler.every)
 
 
 def main() -> int:

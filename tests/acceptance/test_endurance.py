@@ -59,6 +59,7 @@ def test_two_hundred_iterations_leave_nothing_behind(tmp_path: Path, monkeypatch
         ended = run_loop(load(home.root, environ), Course(drain=True, iteration_delay_seconds=0), sampler)
     finally:
         os.environ.update(environ)
+    assert sampler.wrong == []
     assert ended.status == 0
     assert ended.outcomes == {"verified": ITERATIONS}
     assert git(repo, "rev-list", "--count", "--first-parent", "main") == str(ITERATIONS + 1)
