@@ -163,6 +163,48 @@ class Seal:
     paths: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How work and a branch that moved on are brought together, in this order (O12): rebase, merge, rerere, union,
+    regenerate; agent and person stand for those who are asked when nothing else helps.
+
+    `union` are globs whose files take the lines of both; `regenerate` globs with the command that makes such files.
+    """
+
+    order: tuple[str, ...] = ("merge",)
+    union: tuple[str, ...] = ()
+    regenerate: tuple[tuple[tuple[str, ...], str], ...] = ()
+
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """Whom to ask when nothing else helps, first to last."""
+        return tuple(way for way in self.order if way in ("agent", "person"))
+
+    @property
+    def alone(self) -> tuple[str, ...]:
+        """What is tried without asking anybody."""
+        return tuple(way for way in self.order if way not in self.asking)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One way that was tried: the files it left in conflict, and what its command said if that failed."""
+
+    way: str
+    left: tuple[str, ...] = ()
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """`commit` has both, or is None: then `left` are the files in conflict and `theirs` the branch's commits to them."""
+
+    commit: str | None
+    tries: tuple[Try, ...] = ()
+    left: tuple[str, ...] = ()
+    theirs: tuple[str, ...] = ()
+
+
 class Workspaces(Protocol):
     """Workspaces under state/worktrees. All git runs with the registered repository's GIT_DIR (architecture 6)."""
 
@@ -215,6 +257,10 @@ class Merger(Protocol):
     async def tip(self, repo: RepositoryRef, branch: str) -> str: ...
     async def merge(self, repo: RepositoryRef, seal: Seal, onto: str) -> str:
         """The commit that has `onto` and the sealed work; the seal itself where that suffices. Raises Conflict."""
+        ...
+
+    async def combine(self, repo: RepositoryRef, seal: Seal, onto: str, ways: Ways) -> Combined:
+        """As `merge`, in the ways that the configuration names; what was tried, and who is in the way."""
         ...
 
     def bench(self, repo: RepositoryRef, commit: str) -> AbstractAsyncContextManager[Path]:

@@ -19,6 +19,7 @@ from harness.app.planner import ConfigPlanner
 from harness.app.processes import LockedProcesses
 from harness.app.proving import GateProver
 from harness.app.queue_file import EngineMirror
+from harness.app.regenerating import Regenerator
 from harness.app.reload import Readers, lane_caps
 from harness.clock import SystemClock, slept_seconds
 from harness.config.load import Loaded
@@ -125,8 +126,9 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     agents = make_agents(loaded, home, agents_share(environ, extra), state.run, fence)
     planner = ConfigPlanner(loaded, agents)
     workspaces = GitWorkspaces(home.worktrees, under=home.state, benches=home.benches)
-    merger = GitMerger(home.benches, under=home.state, caller=environ)
     environments = Environments(home, state.run, environ, extra, fence)
+    regenerate = Regenerator(environments, home.state / "logs" / "commands")
+    merger = GitMerger(home.benches, under=home.state, caller=environ, regenerate=regenerate)
     meter = LogMeter(home)
     records = SessionFiles(home.root)
     prompts = prompts_of(home)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.app.proving import RED_BY_NATURE
 from harness.config.effective import Effective, effective
 from harness.config.gates import judging
 from harness.config.load import Loaded
@@ -40,7 +41,10 @@ class ConfigPlanner:
             setup=tuple(section.setup),
             integrate=section.integrate,
             push=section.push,
-            trailers=(),
+            trailers=tuple(_trailer(line) for line in section.integration.trailers),
+            comparing=tuple(gate.name for gate in section.every_gate if gate.compares),
+            ways=section.integration.ways(),
+            batch=1 if kind.template == RED_BY_NATURE else section.integration.batch,
         )
 
     def repository(self, item: WorkItem) -> RepositorySection:
@@ -71,6 +75,11 @@ class ConfigPlanner:
 def judges(section: RepositorySection, item: WorkItem, expects: str) -> tuple[str, ...]:
     """Names of the gates that judge an item, guards among them."""
     return tuple(judging(section.gates, section.guards, item.kind, expects, scoped=bool(item.scope)))
+
+
+def _trailer(line: str) -> tuple[str, str]:
+    key, _, value = line.partition(": ")
+    return key, value
 
 
 def _options(values: Effective) -> dict[str, Any]:

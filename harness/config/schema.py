@@ -25,6 +25,7 @@ from harness.config.fields import (
     Wait,
 )
 from harness.config.gates import AnyGate, GateSection, guards
+from harness.config.integration import IntegrationSection
 from harness.config.resources import BudgetSection, PressureSection, WatchSection
 from harness.config.secret import Secret
 from harness.model.policy import PolicyRule
@@ -171,6 +172,8 @@ class RepositorySection(Overrides):
     """Which work goes to the branch by itself; the rest stays under a ref for `./loop merge apply ITEM`."""
     push: bool = False
     """Whether the loop pushes what it integrated; agents never push."""
+    integration: IntegrationSection = IntegrationSection()
+    """How proved work gets to the branch."""
     setup: Many[Text] = ()
     """Shell commands that make a fresh workspace usable, run before the session."""
     instructions: str = ""

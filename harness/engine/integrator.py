@@ -18,11 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.engine.applying import Applied, Applier, held
+from harness.engine.batches import Batch, Wish, companions
+from harness.engine.conflicts import combined
 from harness.engine.mover import IntegratorTools, Mover, Step
 from harness.engine.plan import Plan, Proof, asked
 from harness.engine.pushing import Pusher
 from harness.engine.rollback import Rollback, Undone
-from harness.model.errors import Conflict, HarnessError, NotFastForward, NotFound, Refused
+from harness.model.errors import HarnessError, NotFastForward, NotFound, Refused
 from harness.model.journal import Integration
 from harness.model.outcome import Claimed, Failed, Outcome, Verified
 from harness.model.verdict import Verdict
@@ -41,6 +43,7 @@ class Integrator:
     def __init__(self, tools: IntegratorTools) -> None:
         self._tools = tools
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._waiting: defaultdict[str, list[Wish]] = defaultdict(list)
         self._mover = Mover(tools)
         self._applier = Applier(tools, self._mover)
         self.pusher = Pusher(tools, self._mover, self.turn)
@@ -96,8 +99,17 @@ class Integrator:
 
     async def land(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome:
         """Prove, integrate and push; every expected end is an outcome."""
-        async with self._turns[plan.repo.name]:
-            return await self._published(lease, plan, await self._integrated(lease, plan, seal, folder))
+        wish, waiting = Wish(lease, plan, seal, folder), self._waiting[plan.repo.name]
+        waiting.append(wish)
+        try:
+            async with self._turns[plan.repo.name]:
+                if wish.outcome is None and len(batch := companions(wish, waiting)) > 1:
+                    await Batch(self._tools, self._mover, self._published).integrate(batch)
+                if wish.outcome is None:
+                    wish.outcome = await self._published(lease, plan, await self._integrated(lease, plan, seal, folder))
+                return wish.outcome
+        finally:
+            waiting.remove(wish)
 
     async def _published(self, lease: Lease, plan: Plan, outcome: Outcome) -> Outcome:
         """One fix, one push, before the next one is integrated (P27); it stands whatever the remote says."""
@@ -154,8 +166,8 @@ class Integrator:
         if plan.integrate != "claimed":
             return Claimed(seal.commit)
         tip = await self._tools.merger.tip(plan.repo, plan.branch)
-        merged = await self._merged(plan, seal, tip)
-        if isinstance(merged, Failed):
+        merged = await combined(self._tools, plan, lease.item.id, seal, tip)
+        if not isinstance(merged, str):
             return merged
         moved = await self._mover.move(Step(lease.item, lease.fence, plan, tip, seal.commit, merged))
         return Claimed(merged) if moved.state == "applied" else Failed("conflict", moved.reason)
@@ -163,8 +175,8 @@ class Integrator:
     async def _try(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome | None:
         """One round; None when the branch moved meanwhile and the proof no longer speaks of it."""
         tip = await self._tools.merger.tip(plan.repo, plan.branch)
-        merged = await self._merged(plan, seal, tip)
-        if isinstance(merged, Failed):
+        merged = await combined(self._tools, plan, lease.item.id, seal, tip)
+        if not isinstance(merged, str):
             return merged
         judgement = await self._tools.prover.prove(Proof(plan, lease.item, merged, tip, folder, seal=seal.commit))
         await self._phase(lease, Phase.INTEGRATING, verdicts=list(judgement.verdicts))
@@ -181,12 +193,6 @@ class Integrator:
         if row.state == "aborted":
             return None
         return Verified(merged, judgement.verdicts, held=held(row, lease.item.id) if row.state == "held" else "")
-
-    async def _merged(self, plan: Plan, seal: Seal, tip: str) -> str | Failed:
-        try:
-            return await self._tools.merger.merge(plan.repo, seal, tip)
-        except Conflict as exc:
-            return Failed("conflict", f"with {plan.branch} at {tip[:12]}: {', '.join(exc.paths) or exc.message}")
 
     async def _is_in(self, plan: Plan, commit: str) -> bool:
         return await self._tools.merger.contains(plan.repo, plan.branch, commit)

@@ -13,9 +13,10 @@ from harness.model.outcome import Asked
 from harness.model.session import Limits, SessionRow
 from harness.model.verdict import Verdict
 from harness.model.work import Continuation, WorkItem
-from harness.ports import Agent, Prompt, Records, RepositoryRef, WorkspaceState
+from harness.ports import Agent, Prompt, Records, RepositoryRef, Ways, WorkspaceState
 
 MOST_QUESTION = 1000
+USUAL_WAYS = Ways(("merge", "agent", "person"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Plan:
     """The effective settings of one item: item over repository over kind over agent over global (H34).
 
     `integrate` verified, claimed or never; `expects` commit, document or none; `gates` the names that judge this kind;
-    `setup` shell commands run in a fresh workspace.
+    `setup` shell commands run in a fresh workspace. `ways` out of a conflict; `batch` = most pieces of work proved at
+    once, `comparing` those of `gates` that look at what a piece changed and so judge each by itself.
     """
 
     repo: RepositoryRef
@@ -38,6 +40,18 @@ class Plan:
     integrate: str
     push: bool
     trailers: tuple[tuple[str, str], ...]
+    ways: Ways = USUAL_WAYS
+    batch: int = 1
+    comparing: tuple[str, ...] = ()
+
+    @property
+    def shared_gates(self) -> tuple[str, ...]:
+        """Gates whose word on several pieces of work together holds for each of them."""
+        return tuple(gate for gate in self.gates if gate not in self.comparing)
+
+    @property
+    def own_gates(self) -> tuple[str, ...]:
+        return tuple(gate for gate in self.gates if gate in self.comparing)
 
 
 class Planner(Protocol):

@@ -65,9 +65,7 @@ class Rollback:
         """Each undone on top of the one before, newest first."""
         pieces: list[_Piece] = []
         for row in rows:
-            item = await self.tools.books(lambda s, name=row.item: s.item(name))
-            if item is None:
-                raise NotFound(f"no item {row.item}", hint="./loop queue show --all")
+            item = await self._item(row.item)
             if item.state is WorkState.LEASED:
                 raise Refused(f"{item.id} is being worked on", hint="./loop session stop first, or wait for its end")
             onto = pieces[-1].revert if pieces else tip
@@ -75,11 +73,17 @@ class Rollback:
             pieces.append(_Piece(item, row, revert))
         return pieces
 
+    async def _item(self, name: str) -> WorkItem:
+        found = await self.tools.books(lambda s: s.item(name))
+        if found is None:
+            raise NotFound(f"no item {name}", hint="./loop queue show --all")
+        return found
+
     async def _proved(self, plan: Plan, item: WorkItem, head: str, tip: str) -> None:
         if not plan.gates:
             return
         folder = self.tools.home.session(f"rollback-{item.id}")
-        judgement = await self.tools.prover.prove(Proof(plan, item, head, tip, folder))
+        judgement = await self.tools.prover.prove(Proof(plan, item, head, tip, folder, compares=False))
         if judgement.ending is not None:
             text = f"{plan.branch} would be red without it ({judgement.ending}); nothing was taken back"
             raise Refused(text, hint=f"logs: {folder}/gates", cause=judgement.evidence[:2000])

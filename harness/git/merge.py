@@ -11,13 +11,14 @@ from pathlib import Path
 
 from harness.git import repository
 from harness.git.bench import bench
+from harness.git.combine import Combiner, Regenerate
 from harness.git.mutex import held
 from harness.git.push import Remote
 from harness.git.repository import opened
 from harness.git.revert import reverted
-from harness.git.run import ERROR_LINES, Git, readable
+from harness.git.run import ERROR_LINES, Git
 from harness.model.errors import Conflict, GitError, NotFastForward
-from harness.ports import RepositoryRef, Seal
+from harness.ports import Combined, RepositoryRef, Seal, Ways
 
 DESCRIBED = 200
 IN_THE_WAY = re.compile(
@@ -25,18 +26,25 @@ IN_THE_WAY = re.compile(
     r"|Updating the following directories would lose untracked files in them:\n((?:[\t ]+.*\n)+)"
     r"|Entry '(.+)' (?:not uptodate|would be overwritten)"
 )
-PERSON = re.compile(rb"^(?:author|committer) (.*) <(.*)> (\d+ [+-]\d+)$", re.MULTILINE)
 
 
 class GitMerger:
     """`benches` is the folder of the benches, `locks` that of the repositories' mutexes; `under` bounds deletions.
 
-    `caller` is the environment of whoever started us: with its credentials the remote is reached.
+    `caller` is the environment of whoever started us: with its credentials the remote is reached. `regenerate` runs the
+    commands that make files anew.
     """
 
     def __init__(
-        self, benches: Path, *, under: Path, locks: Path | None = None, caller: Mapping[str, str] | None = None
+        self,
+        benches: Path,
+        *,
+        under: Path,
+        locks: Path | None = None,
+        caller: Mapping[str, str] | None = None,
+        regenerate: Regenerate | None = None,
     ) -> None:
+        self._regenerate = regenerate
         self._caller = caller or {}
         self._benches = benches
         self._under = under
@@ -51,15 +59,15 @@ class GitMerger:
 
         Nothing points to the merge yet: that is the caller's `keep`. Raises Conflict with the files.
         """
-        git = opened(repo)
-        if await git.holds("merge-base", "--is-ancestor", onto, seal.commit):
-            return seal.commit
-        merged = await git.run("merge-tree", "--write-tree", "-z", "--name-only", onto, seal.commit, accept=(0, 1))
-        tree, *rest = merged.out.split(b"\0")
-        if merged.code:
-            paths = tuple(map(readable, rest[: rest.index(b"")]))
-            raise Conflict(f"the work and {onto[:12]} both changed {', '.join(paths[:5])}", paths=paths)
-        return await _merge_commit(git, tree.decode().strip(), onto, seal.commit)
+        done = await self.combine(repo, seal, onto, Ways())
+        if done.commit is None:
+            raise Conflict(f"the work and {onto[:12]} both changed {', '.join(done.left[:5])}", paths=done.left)
+        return done.commit
+
+    async def combine(self, repo: RepositoryRef, seal: Seal, onto: str, ways: Ways) -> Combined:
+        """The seal itself if it has `onto`; the same for the same two every time. Nothing points to it yet."""
+        combiner = Combiner(repo, opened(repo), lambda commit: self.bench(repo, commit), self._regenerate)
+        return await combiner.combine(seal.commit, onto, ways)
 
     def bench(self, repo: RepositoryRef, commit: str) -> AbstractAsyncContextManager[Path]:
         return bench(self._benches, opened(repo), commit, under=self._under)
@@ -123,23 +131,6 @@ class GitMerger:
 
     def _lock(self, git: Git) -> Path:
         return self._locks / f"repository-{hashlib.sha256(str(git.git_dir).encode()).hexdigest()[:12]}.lock"
-
-
-async def _merge_commit(git: Git, tree: str, onto: str, work: str) -> str:
-    """A commit of both parents, dated and signed as the work, so that a second attempt makes the same one."""
-    raw = (await git.run("cat-file", "commit", work)).out
-    subject = raw.partition(b"\n\n")[2].partition(b"\n")[0]
-    item = re.search(rb"^Harness-Item: (.+)$", raw, re.MULTILINE)
-    people = PERSON.findall(raw)
-    environment = {
-        f"GIT_{who}_{part}": value.decode("utf-8", "surrogateescape")
-        for who in ("AUTHOR", "COMMITTER")
-        for part, value in zip(("NAME", "EMAIL", "DATE"), people[-1], strict=True)
-    }
-    trailer = b"\n\nHarness-Item: " + item[1] if item else b""
-    message = b"Merge " + (item[1] if item else work[:12].encode()) + b": " + subject + trailer + b"\n"
-    made = await git.run("commit-tree", tree, "-p", onto, "-p", work, feed=message, environment=environment)
-    return made.text
 
 
 async def _checkouts(git: Git, branch: str) -> list[Path]:

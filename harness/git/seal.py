@@ -38,8 +38,10 @@ async def rewrite(git: Git, base: str, head: str, trailers: Sequence[tuple[str, 
     return tuple(renewed[commit] for commit in commits)
 
 
-def renew(raw: bytes, tree: str | None, renewed: Mapping[str, str], trailers: Sequence[bytes]) -> bytes:
-    """A commit object with another tree, its parents replaced as in `renewed`, without signature, with trailers."""
+def renew(raw: bytes, tree: str | None, renewed: Mapping[str, str], trailers: Sequence[bytes] | None) -> bytes:
+    """A commit object with another tree, its parents replaced as in `renewed`, without signature, with trailers; None
+    leaves the message as it is.
+    """
     header, _, message = raw.partition(b"\n\n")
     lines: list[bytes] = []
     for entry in re.split(rb"\n(?! )", header):
@@ -52,7 +54,7 @@ def renew(raw: bytes, tree: str | None, renewed: Mapping[str, str], trailers: Se
             lines.append(b"parent " + renewed.get(value.decode(), value.decode()).encode())
         else:
             lines.append(entry)
-    return b"\n".join(lines) + b"\n\n" + with_trailers(message, trailers)
+    return b"\n".join(lines) + b"\n\n" + (message if trailers is None else with_trailers(message, trailers))
 
 
 def with_trailers(message: bytes, trailers: Sequence[bytes]) -> bytes:

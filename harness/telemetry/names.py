@@ -108,6 +108,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "integration.waits": _info("Integration still waits", 1),
         "integration.aborted": _warn("Integration given up"),
         "integration.undone": _warn("Integrated work taken back"),
+        "integration.batched": _info("Gates ran once for several pieces of work"),
         "integration.tried": _info("A way out of a conflict was tried", 1),
         "integration.pushed": _info("Pushed"),
         "integration.rejected": _info("Push rejected; fetched, merged and proved again", 1),

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from harness.model.errors import Conflict, GitError, NotFastForward, NotFound, Refused
-from harness.ports import Autosave, RepositoryRef, Seal, Workspace, WorkspaceState
+from harness.ports import Autosave, Combined, RepositoryRef, Seal, Try, Ways, Workspace, WorkspaceState
 
 FILES = tuple(f"f{number}" for number in range(200))
 TROUBLE = 0.002
@@ -216,6 +216,16 @@ class SimulatedGit:
             if both:
                 raise Conflict("both changed", paths=tuple(sorted(both)))
         return repository.commit((onto, seal.commit), work.paths, work.item).id
+
+    async def combine(self, repo: RepositoryRef, seal: Seal, onto: str, ways: Ways) -> Combined:
+        try:
+            return Combined(await self.merge(repo, seal, onto))
+        except Conflict as exc:
+            return Combined(None, (Try(ways.order[0], exc.paths),), exc.paths)
+
+    async def has(self, repo: RepositoryRef, commit: str, ancestor: str) -> bool:
+        await self._work()
+        return self._of(repo).has(commit, ancestor)
 
     def bench(self, repo: RepositoryRef, commit: str) -> AbstractAsyncContextManager[Path]:
         raise NotImplementedError(f"{repo.name} {commit}: gates are simulated as a whole")
