@@ -16,6 +16,7 @@ from harness.config.load import Loaded, load
 from harness.engine.worker import Course
 from harness.model.errors import Usage
 from harness.model.home import Home
+from harness.model.redact import Redactor
 from harness.telemetry.journalist import Journal
 from harness.telemetry.log import Logs, capture_libraries, detail_of
 
@@ -57,7 +58,8 @@ def time_of_day(text: str, now: datetime) -> datetime:
 def journal(home: Home, *, verbose: bool = False, debug: bool = False) -> Journal:
     """The logs of a loop on `home`, also shown on stderr."""
     detail = detail_of(verbose=verbose, debug=debug)
-    logs = Logs(home.state, now=lambda: datetime.now(UTC), detail=detail, console=sys.stderr)
+    redact = Redactor(os.environ).text
+    logs = Logs(home.state, now=lambda: datetime.now(UTC), detail=detail, console=sys.stderr, redact=redact)
     capture_libraries(logs)
     return Journal(logs)
 

@@ -27,9 +27,10 @@ import time
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100 - `-I -S` knows no packages but Python's own
 
+from harness.model.redact import Redactor
 from harness.proc.init_spec import CannotStart, Spec
 from harness.proc.outer import Outer
-from harness.proc.output import FrameLog, Onward, Redactor, TextLog
+from harness.proc.output import FrameLog, Onward, TextLog
 from harness.proc.procfs import (
     ENDED,
     SET_CHILD_SUBREAPER,

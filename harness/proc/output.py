@@ -10,46 +10,15 @@ import json
 import os
 import select
 
+from harness.model.redact import Redactor
 from harness.proc.procfs import timestamp
 
 TYPE_CHECKING = False  # importing typing costs as much as everything else here together
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
-SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
-SECRET_LENGTH = 8
 WHOLE_LINE = 1 << 20  # longer lines are not held back for a look at their end
 PARSED_LINE = 1 << 16  # longer lines are judged by their first and last byte
 TAIL = 1 << 16
 ASCII = bytes(range(128)) + b"?" * 128
-
-
-class Redactor:
-    """Replaces the values of secret environment variables, plain and as they look inside JSON, by their names."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        marks: dict[bytes, bytes] = {}
-        for name, value in environment.items():
-            if len(value) >= SECRET_LENGTH and any(word in name.upper() for word in SECRET_WORDS):
-                for form in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
-                    marks[os.fsencode(form)] = f"«redacted:{name}»".encode(errors="replace")
-        self.marks = sorted(marks.items(), key=lambda mark: -len(mark[0]))
-
-    def apply(self, data: bytes) -> bytes:
-        for value, mark in self.marks:
-            if value in data:
-                data = data.replace(value, mark)
-        return data
-
-    def undecided(self, data: bytes) -> int:
-        """How many bytes at the end may be the beginning of a secret whose rest has not come yet."""
-        longest = 0
-        for value, _mark in self.marks:
-            size = min(len(value) - 1, len(data))
-            while size > longest and not data.endswith(value[:size]):
-                size -= 1
-            longest = max(longest, size)
-        return longest
 
 
 class CappedFile:

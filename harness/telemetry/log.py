@@ -26,12 +26,21 @@ VERBOSE, DEBUG = 1, 2
 
 
 class Logs:
-    """All logs of one loop. `detail` 0 = normal, 1 = VERBOSE, 2 = DEBUG (H23); the component logs keep everything."""
+    """All logs of one loop. `detail` 0 = normal, 1 = VERBOSE, 2 = DEBUG (H23); the component logs keep everything.
+    `redact` blots secrets out of each finished line.
+    """
 
     def __init__(
-        self, state: Path, *, now: Callable[[], datetime], detail: int = 0, console: TextIO | None = None
+        self,
+        state: Path,
+        *,
+        now: Callable[[], datetime],
+        detail: int = 0,
+        console: TextIO | None = None,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self.dropped = 0
+        self._redact = redact
         self._state = state
         self._iteration = RotatingFile(state / "iteration.log", mode=0o644)
         self._now = now
@@ -45,7 +54,7 @@ class Logs:
         self._keep(lambda: self._component(component(record.kind)).msg(record.message, record=record))
         if record.detail > self._detail:
             return
-        self._keep(self._iteration.write, line(record))
+        self._keep(self._iteration.write, self._redact(line(record)))
         if self._console is not None:
             self._keep(self._show, record)
 
@@ -60,7 +69,7 @@ class Logs:
 
     def _show(self, record: Record) -> None:
         assert self._console is not None
-        self._console.write(line(record, colour=self._colour) + "\n")
+        self._console.write(self._redact(line(record, colour=self._colour)) + "\n")
         self._console.flush()
 
     def _keep(self, write: Callable[..., Any], *args: Any) -> None:
@@ -71,7 +80,7 @@ class Logs:
 
     def _component(self, name: str) -> Any:
         if name not in self._components:
-            sink = _Sink(RotatingFile(self._state / "logs" / f"{name}.log"))
+            sink = _Sink(RotatingFile(self._state / "logs" / f"{name}.log"), self._redact)
             renderer = structlog.processors.JSONRenderer(default=_json)
             self._components[name] = structlog.wrap_logger(
                 sink, processors=[_flat, _clean, renderer], wrapper_class=structlog.BoundLogger
@@ -82,11 +91,12 @@ class Logs:
 class _Sink:
     """What structlog calls with the finished line."""
 
-    def __init__(self, file: RotatingFile) -> None:
+    def __init__(self, file: RotatingFile, redact: Callable[[str], str]) -> None:
         self._file = file
+        self._redact = redact
 
     def msg(self, text: str) -> None:
-        self._file.write(text)
+        self._file.write(self._redact(text))
 
 
 class LibraryHandler(logging.Handler):

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.model.redact import Redactor
 from harness.proc.contain import AGENT_INIT
-from harness.proc.output import WHOLE_LINE, FrameLog, Onward, Redactor, TextLog
+from harness.proc.output import WHOLE_LINE, FrameLog, Onward, TextLog
 
 SECRETS = {"A_KEY": "abcabcabd", "B_TOKEN": 'quote"back\\slash', "C_SECRET": "short", "PLAIN": "not-a-secret"}
 PIECES = st.lists(
@@ -105,10 +106,13 @@ def test_a_very_long_frame_goes_on_in_ascii_and_the_next_one_whole():
     assert got[3].isascii()
 
 
-def test_agent_init_loads_nothing_but_python_and_its_own_three_files():
+def test_agent_init_loads_nothing_but_python_and_its_own_files():
     code = f"import runpy, sys; runpy.run_path({str(AGENT_INIT)!r}, run_name='look'); print(*sys.modules)"
     argv = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(AGENT_INIT.parents[2])!r}); {code}"]
     loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
     ours = {name for name in loaded if name.startswith("harness")}
-    assert ours == {"harness", "harness.proc", "harness.proc.output", "harness.proc.procfs"}
+    assert ours == {
+        *("harness", "harness.model", "harness.model.redact"),
+        *(f"harness.{name}" for name in ("proc", "proc.init_spec", "proc.outer", "proc.output", "proc.procfs")),
+    }
     assert {name.partition(".")[0] for name in loaded} - {"harness", "__main__"} <= set(sys.stdlib_module_names)
