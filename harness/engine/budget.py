@@ -67,7 +67,7 @@ class Purse:
         kind, reserved = self._reserved.pop(lease.item.id, (lease.item.kind, Decimal(0)))
         if self._midnight is None:
             return
-        cost = Decimal(0) if session is None else _cost(session, reserved)
+        cost = Decimal(0) if session is None or _is_only_proved(lease.item) else _cost(session, reserved)
         self._kinds[kind] += cost
         self._today += cost
         if cost < reserved:
@@ -75,7 +75,7 @@ class Purse:
 
     def _wanted(self, item: WorkItem) -> Decimal | None:
         """None for an attempt without a session, or one that fails before it."""
-        if item.continuation is not None and item.continuation.mode == "seal":
+        if _is_only_proved(item):
             return None
         try:
             most = self.planner.plan(item).limits.max_cost_usd
@@ -119,6 +119,11 @@ class Purse:
         if scopes:
             await self.books(lambda s: [s.close_pause(scope, SOURCE, why, now) for scope in scopes])
             self.state.bell.ring()
+
+
+def _is_only_proved(item: WorkItem) -> bool:
+    """What its session cost was counted when that ended, under an earlier lease."""
+    return item.continuation is not None and item.continuation.mode == "seal"
 
 
 def _cost(session: SessionRow, reserved: Decimal) -> Decimal:

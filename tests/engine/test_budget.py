@@ -185,6 +185,20 @@ async def test_sealed_work_needs_no_budget(desk: Desktop) -> None:
     assert await money.admit(held) is not None
 
 
+async def test_a_session_whose_work_is_proved_later_is_paid_for_once(desk: Desktop) -> None:
+    money = purse(desk, Budgets(total=Decimal(16)))
+    held = take(desk)
+    assert await money.admit(held) is None
+    await ended(desk, money, held, "5")
+    again = take(desk)
+    sealed = replace(again, item=replace(again.item, continuation=Continuation("seal", "", seal="c0ffee")))
+    assert await money.admit(sealed) is None
+    row = replace(session(held), status=SessionStatus.COMPLETED, metrics={"cost_usd": "5"})
+    await money.settled(sealed, Claimed("c0ffee"), row)
+    assert await money.admit(take(desk)) is None
+    assert await money.admit(take(desk)) is None, "5 are spent and 5 reserved: there is room for 5 more"
+
+
 async def test_without_a_limit_of_its_own_a_session_begins_while_anything_is_left(desk: Desktop) -> None:
     money = purse(desk, Budgets(total=Decimal(1)), most=None)
     first = take(desk)
