@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from harness.engine.plan import Planner
@@ -37,6 +37,7 @@ class Purse:
     _kinds: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     _today: Decimal = Decimal(0)
     _midnight: datetime | None = None
+    _day: date | None = None
 
     @property
     def reserved(self) -> Mapping[str, Decimal]:
@@ -85,12 +86,13 @@ class Purse:
 
     async def _count(self) -> None:
         now = self.clock.now()
-        if self._midnight is not None and now < self._midnight:
+        day = now.astimezone().date()
+        if day == self._day:
             return
-        today = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        today, self._midnight = _begin(day), _begin(day + timedelta(days=1))
         self._kinds = defaultdict(Decimal, await self.books(lambda s: s.spent()))
         self._today = sum((await self.books(lambda s: s.spent(since=today))).values(), Decimal(0))
-        self._midnight = today + timedelta(days=1)
+        self._day = day
 
     async def _committed(self, item: WorkItem) -> Committed:
         spent = sum((await self.books(lambda s: s.spent(item=item.id))).values(), Decimal(0))
@@ -129,3 +131,8 @@ def _is_only_proved(item: WorkItem) -> bool:
 def _cost(session: SessionRow, reserved: Decimal) -> Decimal:
     told = session.metrics.get("estimated_cost_usd") or session.metrics.get("cost_usd")
     return reserved if told is None else Decimal(str(told))
+
+
+def _begin(day: date) -> datetime:
+    """Of a day where we are: one in which the hour changes has 23 or 25 of them."""
+    return datetime.combine(day, time()).astimezone()

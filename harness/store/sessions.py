@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from harness.model.errors import LeaseLost, NotFound
@@ -13,6 +13,7 @@ from harness.model.session import FINAL, SessionRow
 from harness.store import rows
 from harness.store.journal import Journal
 
+LONGEST_DAY = timedelta(days=2)
 _FINAL = frozenset(status.value for status in FINAL)
 
 
@@ -52,12 +53,14 @@ class Sessions(Journal):
 
     def spent(self, *, since: datetime | None = None, item: str | None = None) -> Mapping[str, Decimal]:
         """US dollars by kind of work: exact sums of the costs of ended sessions, estimates where that is not whole; a
-        session with neither is left out. Reads the history unless for an item: ask once a day.
+        session with neither is left out. `since` the begin of a day: what lies more than two days after it was before a
+        clock that was set back. Reads the history unless for an item: ask once a day.
         """
         if item is not None:
             found = self.all("costs_of_item", item=item)
         else:
-            found = self.all("costs_by_kind", since=rows.ms(since) if since else 0)
+            until = rows.ms(since + LONGEST_DAY) if since else None
+            found = self.all("costs_by_kind", since=rows.ms(since) if since else 0, until=until)
         sums: defaultdict[str, Decimal] = defaultdict(Decimal)
         for row in found:
             sums[row["kind"]] += Decimal(str(row["cost"]))

@@ -114,6 +114,16 @@ async def test_the_day_ends_at_local_midnight_and_the_sums_begin_anew(desk: Desk
     assert await money.admit(held) is None
 
 
+@pytest.mark.parametrize("jump", [-365, -3, 365])
+async def test_a_day_is_the_one_that_the_clock_shows_also_after_it_was_set(desk: Desktop, jump: int) -> None:
+    money = purse(desk, Budgets(day=Decimal(5)))
+    first = take(desk)
+    assert await money.admit(first) is None
+    await ended(desk, money, first, "0.5")
+    desk.clock.set(jump * 86400)
+    assert await money.admit(take(desk)) is None
+
+
 async def test_an_item_that_used_up_its_budget_waits_for_a_person(desk: Desktop) -> None:
     money = purse(desk, Budgets(item=Decimal(6)))
     first = take(desk)

@@ -50,11 +50,12 @@ INSERT INTO decisions (item, session, question, options, asked_at)
 VALUES (:item, :session, :question, :options, :now)
 
 -- name: costs_by_kind
--- What ended sessions cost, each a decimal as text: exact, or the estimate where that is not whole.
+-- What ended sessions cost, each a decimal as text: exact, or the estimate where that is not whole. Of a day (`until`)
+-- and not of what was before a clock that was set back.
 SELECT items.kind, coalesce(
   json_extract(sessions.metrics, '$.estimated_cost_usd'), json_extract(sessions.metrics, '$.cost_usd')) AS cost
 FROM sessions JOIN items ON items.id = sessions.item
-WHERE sessions.ended_at >= :since AND cost IS NOT NULL
+WHERE sessions.ended_at >= :since AND (:until IS NULL OR sessions.ended_at < :until) AND cost IS NOT NULL
 
 -- name: costs_of_item
 -- The same for one item.
