@@ -31,8 +31,8 @@ def rollback(
 ) -> Sequence[Undone]:
     """Take integrated work back: of one item, or all of a run, branch by branch.
 
-    Raises NotFound, Refused (nothing there, being worked on, red), Conflict, NotFastForward: then nothing of that branch
-    has changed.
+    Raises NotFound, Refused (nothing there, being worked on, red), Conflict, NotFastForward: then nothing of that
+    branch has changed.
     """
     with reading(home) as store:
         name = full_id(store, "item", item) if item is not None else None

@@ -1,4 +1,4 @@
-"""Work and a branch that moved on: brought together in the configured ways, each try told; then somebody is asked (O12)."""
+"""Work and a branch that moved on, brought together in the configured ways; each try is told, then somebody asked."""
 
 from __future__ import annotations
 
