@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,8 @@ def test_after_a_reboot_leases_are_dead_at_once_nobody_is_killed_and_nothing_is_
             "agent_start": me.start,
         }
         (place.home.session(row.id) / "agent-init.json").write_text(json.dumps(record))
+        with closing(sqlite3.connect(place.home.database, isolation_level=None)) as database:
+            database.execute("UPDATE owners SET boot = 'another-boot'")
         loop = place.start()
         until(lambda: len(place.sessions()) == 2, what="the second session")
         loop.signal(signal.SIGTERM)
