@@ -385,7 +385,7 @@ _HOUSE = (
         "yq eval '.' config.yaml",
     ),
     _built("config schema", "JSON Schema of config.yaml.", "config:schema"),
-    _built("policy test", "Would this command be allowed?", "policy:test"),
+    _built("policy test", "What becomes of a command, or of disguised ones.", "policy:test"),
     _later(
         "backup create",
         "Keep state and configuration.",
