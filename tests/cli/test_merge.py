@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,8 @@ def script(name: str, content: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def loop(tmp_path: Path) -> Iterator[Caller]:
-    yield Caller(home_at(tmp_path / "home", CONFIG))
+def loop(tmp_path: Path) -> Caller:
+    return Caller(home_at(tmp_path / "home", CONFIG))
 
 
 def add(loop: Caller, name: str, steps: list[dict[str, Any]], **more: Any) -> None:
