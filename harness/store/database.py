@@ -23,6 +23,8 @@ from harness.store.statements import SQL
 
 T = TypeVar("T")
 _BUSY_SECONDS = 10.0
+_CACHE_KIBIBYTES = 8192
+"""Filled for good as the database grows, 10 KB a session; more made no lease faster among 100,000 items."""
 
 
 class Database:
@@ -204,7 +206,7 @@ def _connect(uri: str) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     try:
-        for pragma in ("foreign_keys = ON", "mmap_size = 0", "cache_size = -65536"):
+        for pragma in ("foreign_keys = ON", "mmap_size = 0", f"cache_size = -{_CACHE_KIBIBYTES}"):
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()
