@@ -197,7 +197,7 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """`commit` has both, or is None: then `left` are the files in conflict, `theirs` the commits of the branch to them."""
+    """`commit` has both, or is None: then `left` are the files in conflict, `theirs` the commits of the branch."""
 
     commit: str | None
     tries: tuple[Try, ...] = ()
