@@ -130,7 +130,7 @@ def _prepare(home: Home, sample: Path) -> None:
 
 
 def _config(gates: Mapping[str, str]) -> str:
-    """The demo's configuration: one gate for each kind of work, one that asks the fix for its test; one attempt each."""
+    """The demo's configuration: one gate for each kind of work, one more for the fix's test; one attempt each."""
     kinds = {item.id: item.kind for item in ITEMS}
     lines = "\n".join(
         f"      - {{name: {item.removeprefix('demo-')}-check, kinds: [{kinds[item]}], timeout_seconds: 60, "

@@ -118,8 +118,8 @@ class NotFastForward(GitError):
 
 
 class PushFailed(GitError):
-    """The remote did not take it; `kind` is behind (it has commits that are not here), refused (protected branch, hook),
-    auth, network, missing, no_remote or other.
+    """The remote did not take it; `kind` is behind (it has commits that are not here), refused (protected branch or
+    hook), auth, network, missing, no_remote or other.
     """
 
     def __init__(self, message: str, *, kind: str, hint: str = "", cause: str = "") -> None:

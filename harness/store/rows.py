@@ -171,8 +171,8 @@ def past_end(row: sqlite3.Row) -> PastEnd:
 
 
 def integration(row: sqlite3.Row) -> Integration:
-    plain = ("id", "item", "fence", "repo", "branch", "base", "seal", "state", "merged", "reason")
-    plain += ("kind", "push", "push_reason")
+    work = ("id", "item", "fence", "repo", "branch", "base", "seal", "state", "merged", "reason")
+    plain = (*work, "kind", "push", "push_reason")
     return Integration(
         **{name: row[name] for name in plain},
         paths=tuple(_unpacked(row["paths"])),
