@@ -518,6 +518,21 @@ class Store(Protocol):
         """Where the next lease goes on, by an operator's will. Raises NotFound, Refused if leased."""
         ...
 
+    # hand work
+    def take(self, item: str, person: str, *, actor: str, now: datetime) -> WorkItem:
+        """Give an item to a person: assigned, waiting, no lease. Taken already by that person: as it is.
+        Raises NotFound, Refused if leased, finished, or with another person.
+        """
+        ...
+
+    def give_back(self, item: str, continuation: Continuation | None, *, actor: str, now: datetime) -> WorkItem:
+        """A person's item goes back to the queue, unassigned. Raises NotFound, Refused if nobody has it."""
+        ...
+
+    def lease_by_hand(self, owner: str, item: str, default_repository: str | None, now: datetime) -> Lease:
+        """Lease what a person hands in, to prove it. Raises NotFound, Refused if nobody has it or it is leased."""
+        ...
+
     # leases
     def register(self, owner: str, *, pid: int, boot: str, start: int, kind: str, now: datetime) -> None: ...
     def lease(self, owner: str, rules: LeaseRules, now: datetime) -> Lease | None: ...

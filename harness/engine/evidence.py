@@ -4,6 +4,7 @@ its work was being proved ──────► lost (after a reboot: interrupte
 agent said done, work committed ─► seal it, prove it, no session
 agent asked, or is blocked ──────► a person is asked
 session had ended, not settled ──► its own ending
+a person had handed it in ───────► it stays with that person
 else ────────────────────────────► lost (after a reboot: interrupted): the conversation goes on
 """
 
@@ -24,6 +25,7 @@ from harness.model.work import Continuation, Phase
 from harness.ports import Autosave, Books, Clock, Orphan, Processes, Records, Store, Workspace, Workspaces
 
 PAGE = 500
+CUT_OFF = "cut off while it was proved; hand it in again"
 _PROOF = (Phase.PROVING, Phase.INTEGRATING)
 
 
@@ -118,6 +120,8 @@ class Evidence:
     def _without_session(self) -> Found:
         """Cut off before its session, or while what an earlier one had made was proved, which needs none."""
         work = self._item.continuation
+        if self._item.by_hand:
+            return Found(Interrupted(CUT_OFF, "operator"), work)
         if work is not None and self._orphan.attempt.phase in _PROOF:
             return self._cut_off(work)
         return Found(Interrupted("the loop ended before a session began", "loop"), work)

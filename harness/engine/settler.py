@@ -100,6 +100,8 @@ class Settler:
     async def _pause(self, lease: Lease, outcome: Outcome, disposition: Disposition) -> None:
         """A failure that is not the item's stops what shares its cause; a probe that went well ends such a pause."""
         item, now = lease.item, self.clock.now()
+        if item.by_hand:
+            return  # no session ran: nothing is known of what sessions need
         if isinstance(outcome, Verified | Claimed | Asked):
             await self.books(lambda s: _reopen(s, lease, now))
             return

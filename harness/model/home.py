@@ -61,6 +61,11 @@ class Home:
         return self.state / "dossiers"
 
     @property
+    def hands(self) -> Path:
+        """Briefs of items that persons have, `<item>.md`."""
+        return self.state / "hand"
+
+    @property
     def evidence(self) -> Path:
         return self.state / "evidence"
 
@@ -91,6 +96,10 @@ class Home:
     def session(self, session: str) -> Path:
         """Our own folder of one session: spec, record, lock, session.json, metrics.json, result.md."""
         return self.sessions / session
+
+    def hand_in(self, item: str, fence: int) -> Path:
+        """The folder of one hand-in: gates' logs, result.md."""
+        return self.sessions / f"hand-{item}-{fence}"
 
     def session_log(self, session: str, suffix: str = ".log") -> Path:
         return self.session_logs / f"{session}{suffix}"

@@ -318,6 +318,8 @@ def dispose(
     `work` is what an interrupted or failed session left behind (workspace, conversation), None when there is nothing;
     `kills` how many earlier attempts of the item ended in one of KILLS, ever, `handovers` in an uncounted context_full.
     """
+    if item.by_hand and not isinstance(outcome, Verified | Claimed):
+        return _stays(item, outcome)
     match outcome:
         case Verified(held=held) if held:
             return Disposition(WorkState.WAITING, held)
@@ -333,6 +335,20 @@ def dispose(
             if outcome.ending == "context_full" and work is not None and handovers < MAX_HANDOVERS:
                 return _handed_over(handovers + 1, work)
             return _failed(item, outcome, now, spread, work, kills)
+
+
+def _stays(item: WorkItem, outcome: Failed | Interrupted | Asked) -> Disposition:
+    """What a person hands in and is not good yet stays with that person, uncounted, whatever the cause."""
+    assert item.continuation is not None
+    match outcome:
+        case Failed(ending=ending):
+            found = sentence_of(ending)
+        case Interrupted(reason=reason):
+            found = f"interrupted: {reason}"
+        case Asked(question=question):
+            found = f"needs a person: {question}"
+    reason = f"{item.continuation.reason}; handed in, but {found}"
+    return Disposition(WorkState.WAITING, reason, continuation=item.continuation)
 
 
 def _failed(

@@ -77,12 +77,16 @@ def rank_at(created_at: datetime, lane_handicap_hours: float, item_priority: int
     return created_at + timedelta(hours=lane_handicap_hours + item_priority)
 
 
+HAND = "hand"
+
+
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """Where the next lease of an item goes on, instead of beginning afresh.
 
     `mode` session = the same Claude conversation in the same workspace; work = a fresh session on the kept workspace;
-    seal = no session at all, prove and integrate `seal` (a stop or crash came after the seal).
+    seal = no session at all, prove and integrate `seal` (a stop or crash came after the seal); hand = a person has it,
+    and `reason` says who and since when.
     """
 
     mode: str
@@ -132,6 +136,11 @@ class WorkItem:
     rank_at: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person has it (`queue take`): the one of `assigned`, until it is handed in or given back."""
+        return self.continuation is not None and self.continuation.mode == HAND
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,10 +207,14 @@ class Items(Journal):
         """An operator's move. To ready (retry, unpark) from every state but leased: `max_attempts` becomes at least
         attempts + 1, waiting times, rescues and deferrals are forgotten, attempts never (architecture 6).
 
-        Raises NotFound, IllegalMove, Refused if leased.
+        Raises NotFound, IllegalMove, Refused if leased, and to ready if a person has it. Any other move ends hand work.
         """
         with self.together():
             found = self._unleased(item)
+            if found.by_hand and found.continuation is not None:
+                if state is _S.READY:
+                    raise Refused(f"{item} is {found.reason}", hint=f"./loop queue return {item}")
+                found = replace(found, assigned=None, continuation=replace(found.continuation, mode="work"))
             if state is _S.READY:
                 again = max(found.max_attempts, found.attempts + 1)
                 found = replace(found, max_attempts=again, not_before=None, rescues=0, deferrals=0)
@@ -230,7 +234,9 @@ class Items(Journal):
     def settle_held(self, item: str, state: WorkState, reason: str, outcome: str, now: datetime) -> WorkItem:
         """The end of an item that waited for its integration. Raises NotFound, IllegalMove, Refused (leased, ended)."""
         with self.together():
-            found = replace(self._unleased(item), outcome=outcome)
+            found = self._unleased(item)
+            goes_on = None if found.by_hand else found.continuation
+            found = replace(found, outcome=outcome, continuation=goes_on)
             if found.state is state:
                 raise Refused(f"{item} is {state} already: somebody else settled it", hint=f"./loop why {item}")
             self._move(found, state, reason, "loop", now, kind="item.settled")

@@ -235,6 +235,8 @@ class Leases(Items, Pauses, Sessions):
         data: dict[str, Any] = {"from": "leased", "to": disposition.state.value, "outcome": outcome_word(outcome)}
         data |= {"ending": outcome.ending if isinstance(outcome, Failed) else None, "counted": counted}
         data |= {"fence": lease.fence, "attempts": item.attempts + counted, "reason": disposition.reason}
+        if item.by_hand:
+            data["by"] = item.assigned
         if isinstance(outcome, Failed) and outcome.evidence:
             data["seen"] = outcome.evidence.strip().splitlines()[0][:MOST_SEEN]
         session = settlement.session.id if settlement.session else None

@@ -296,7 +296,7 @@ class _Wish:
         for item in (self._store.item(name) for name in self._base if name not in self._seen):
             if item is None or item.state not in UNFINISHED:
                 continue
-            if item.fence == 0:
+            if item.fence == 0 and not item.by_hand:
                 found.append(item.id)
             else:
                 self.result.reported.append(f"{item.id} was started and is kept; ./loop queue remove {item.id}")

@@ -1,15 +1,15 @@
 """The store on SQLite: one thin schema, hand-written statements, one transaction a method (architecture 7.1).
 
 Read it by noun: `database` (connection, gate, errors), `journal`, `items`, `pauses`, `sessions`, `leases`,
-`integrations`; the SQL stands in `queries/`, the tables in `migrations/`.
+`integrations`, `hands`; the SQL stands in `queries/`, the tables in `migrations/`.
 """
 
 from __future__ import annotations
 
-from harness.store.integrations import Integrations
+from harness.store.hands import Hands
 
 
-class SqliteStore(Integrations):
+class SqliteStore(Hands):
     """`harness.ports.Store` on one file; used by one thread at a time.
 
     `SqliteStore(path, gate=None, read_only=False)`: a writer creates and migrates the file, its writes wait for the

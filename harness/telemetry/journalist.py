@@ -66,6 +66,8 @@ def _settled(entry: Entry) -> str:
     match outcome:
         case "verified" | "claimed" if (entry.session or entry.data.get("session")) and completed:
             return "session.succeeded"
+        case "failed" | "interrupted" | "asked" if entry.data.get("by"):
+            return "item.objected"
         case "failed":
             rule = ENDINGS.get(str(entry.data.get("ending")))
             return "attempt.deferred" if rule is not None and rule.cause in _DEFERRED else "attempt.failed"

@@ -40,7 +40,8 @@ WHERE id = :id
 -- A change of state outside a lease, with the counters that go with it.
 UPDATE items SET
   state = :state, reason = :reason, not_before = :not_before, max_attempts = :max_attempts, rescues = :rescues,
-  deferrals = :deferrals, outcome = :outcome, updated_at = :updated_at
+  deferrals = :deferrals, outcome = :outcome, assigned = :assigned, continuation = :continuation,
+  fresh = :continuation IS NULL, updated_at = :updated_at
 WHERE id = :id AND state <> 'leased'
 
 -- name: item_carry

@@ -39,6 +39,16 @@ WHERE seq = (
   ORDER BY fresh, rank_at, seq LIMIT 1)
 RETURNING id
 
+-- name: lease_offer
+-- What a person hands in becomes ready for the statement after this one, which leases it in the same transaction.
+UPDATE items SET state = 'ready' WHERE id = :id AND state = 'waiting'
+
+-- name: lease_named
+-- One ready item, by its name.
+UPDATE items SET
+  state = 'leased', owner = :owner, leased_at = :now, fence = fence + 1, updated_at = :now
+WHERE id = :id AND state = 'ready'
+
 -- name: attempt_insert
 -- Every start is on record, whatever becomes of it.
 INSERT INTO attempts (item, fence, owner, phase, number, started_at)
