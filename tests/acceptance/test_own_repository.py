@@ -120,7 +120,7 @@ def test_figures_are_those_of_the_bill(user: User, api: Rehearsal) -> None:
     assert metrics["tokens"] == billed(api)
     assert metrics["requests"] == len(api.bill)
     assert Decimal(metrics["cost_usd"]) == _priced(metrics["tokens"])
-    assert [(gate["name"], gate["verdict"]) for gate in metrics["gates"]] == [("tests", "passed")]
+    assert [(gate["name"], gate["verdict"]) for gate in metrics["gates"] if gate["proves"]] == [("tests", "passed")]
 
 
 def _priced(tokens: dict[str, int]) -> Decimal:
