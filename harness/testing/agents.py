@@ -72,6 +72,7 @@ class Playwright:
     def __init__(self, random: Random, folder_of: Callable[[str], Folder]) -> None:
         self.mood = "good"
         self.on_limit: Callable[[str], None] = lambda _session: None
+        self.on_news: Callable[[str], None] = lambda _session: None
         self._random = random
         self._folder_of = folder_of
         self._found = 0
@@ -164,6 +165,7 @@ class Playwright:
         window = self._random.choice(WINDOWS)
 
         async def told(stage: Stage) -> None:
+            self.on_news(stage.brief.session)
             resets_at = stage.clock.now() + timedelta(seconds=seconds)
             stage.emit(Limited(status, window, resets_at, used))
 

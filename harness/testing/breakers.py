@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from harness.model.outcome import ENDINGS, Cause
-from harness.testing.known import Item
+from harness.testing.known import Item, milliseconds
 from harness.testing.world import World
 
 GRACE_MS = 5000
@@ -18,6 +19,7 @@ SURELY_MS = 240_000
 """What is this young is within the loop's own window, however late it was written down."""
 SPAWN_FAILURES = 3
 HEARD_SECONDS = 15.0
+NEWS_SECONDS = 120.0
 UNBORN = frozenset({"stalled_start", "crashed", "protocol", "agent_init_killed"})
 _BREAKER = "breaker "
 
@@ -155,16 +157,22 @@ class SpawnJudge:
 
 
 class LimitJudge:
-    """A Judge of the account's limits: once an agent has been refused, the credential is paused, for all workers."""
+    """A Judge of the account's limits: who is refused pauses the credential for all, until its time or better news."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._changes = 0
-        self._open: set[str] = set()
+        self._open: dict[str, int | None] = {}
         self._said: deque[tuple[float, str, int]] = deque()
+        self._good_news = -NEWS_SECONDS
 
-    def said(self, session: str, at: float) -> None:
-        """The API refused this session at the monotonic time `at`."""
-        self._said.append((at, session, self._changes))
+    def refused(self, session: str) -> None:
+        """The API refused this session just now."""
+        self._said.append((self._world.timeline.monotonic(), session, self._changes))
+
+    def told(self, _session: str) -> None:
+        """The API told this session that it is not refused."""
+        self._good_news = self._world.timeline.monotonic()
 
     def unsure(self) -> None:
         self._said.clear()
@@ -177,13 +185,19 @@ class LimitJudge:
 
     def see(self, entry: Any, data: Mapping[str, Any], item: Item | None) -> Iterator[str]:
         del item
-        if entry["kind"].startswith("pause.") and data["scope"] == "credential":
-            self._changes += 1
-            if entry["kind"] == "pause.closed":
-                self._open.discard(data["source"])
-            elif data["kind"] == "probe":
-                self._open.add(entry["actor"])
-        yield from ()
+        if not entry["kind"].startswith("pause.") or data["scope"] != "credential":
+            return
+        self._changes += 1
+        if entry["kind"] == "pause.closed":
+            yield from self._judge_closing(entry, self._open.pop(data["source"], None))
+        elif data["kind"] == "probe":
+            until = data["until"]
+            self._open[entry["actor"]] = until and milliseconds(datetime.fromisoformat(until))
+
+    def _judge_closing(self, entry: Any, until: int | None) -> Iterator[str]:
+        news = self._world.timeline.monotonic() - self._good_news < NEWS_SECONDS
+        if entry["actor"] == "the API answers again" and until is not None and until > entry["at"] and not news:
+            yield f"the limit was over {until - entry['at']} ms before its time, and nobody had said so"
 
 
 class DeadlineJudge:

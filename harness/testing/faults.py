@@ -14,7 +14,6 @@ from harness.engine.plan import Planner
 from harness.engine.pressure import PressureWatch
 from harness.engine.state import LoopState
 from harness.engine.throttle import Throttle
-from harness.model.events import SessionEvent
 from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import Disposition, Outcome
 from harness.model.session import SessionRow
@@ -87,10 +86,11 @@ class LostEntry(SimulatedStore):
             super().record(entry)
 
 
-class DeafThrottle(Throttle):
-    """A limit that is met is nobody's business until its session has ended."""
+class HastyThrottle(Throttle):
+    """Whatever any session is answered, the limit is over for all."""
 
-    async def heard(self, row: SessionRow, event: SessionEvent) -> None: ...
+    async def _answered(self, *, at_once: bool = False) -> None:  # noqa: ARG002 - that is the bug
+        await super()._answered(at_once=True)
 
 
 class MissingApiBreaker(ApiBreaker):
@@ -141,7 +141,7 @@ FAULTS: Mapping[str, Design] = MappingProxyType(
         "settled-twice": Design(store=SettledTwice),
         "breaker-reset-by-recovery": Design(store=ForgetfulBreaker),
         "lost-journal-entry": Design(store=LostEntry),
-        "deaf-throttle": _with(throttle=DeafThrottle),
+        "hasty-throttle": _with(throttle=HastyThrottle),
         "no-api-breaker": _with(api=MissingApiBreaker),
         "no-spawn-breaker": _with(spawns=MissingSpawnBreaker),
         "nothing-reserved": _with(purse=Spendthrift),

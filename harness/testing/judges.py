@@ -24,7 +24,7 @@ class Judges:
     def __init__(self, world: World, workers: int, breaker_limit: int) -> None:
         self._world = world
         connection = reader(world.home.database)
-        self.limits, self.spawns, self.api = LimitJudge(), SpawnJudge(workers), ApiJudge(connection)
+        self.limits, self.spawns, self.api = LimitJudge(world), SpawnJudge(workers), ApiJudge(connection)
         ledger = Ledger(connection, world, lambda owner: self.auditor.leased_by(owner))  # noqa: PLW0108 - the auditor comes after it
         self.auditor = Auditor(
             connection, REPOSITORIES[0], breaker_limit,
@@ -34,7 +34,7 @@ class Judges:
         self._full_until = 0.0
         world.on_started = self._started
         world.on_record = self.auditor.has_session
-        world.playwright.on_limit = lambda session: self.limits.said(session, world.timeline.monotonic())
+        world.playwright.on_limit, world.playwright.on_news = self.limits.refused, self.limits.told
 
     def _started(self, session: str) -> None:
         self.auditor.read()
