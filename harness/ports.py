@@ -144,13 +144,17 @@ class Autosave:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceState:
-    """What the agent left: its head, how many commits on the base, dirty paths (never `result.md`), the document."""
+    """What the agent left: its head, the commits on the base, dirty paths (never `result.md`), the document.
+
+    `problem` is why its commits cannot be taken over; then there are none.
+    """
 
     head: str | None
     commits: tuple[str, ...]
     dirty: tuple[str, ...]
     document: Path | None
     diffstat: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,10 @@ class Workspaces(Protocol):
     async def state(self, workspace: Workspace) -> WorkspaceState: ...
     async def autosave(self, workspace: Workspace, session: str) -> Autosave | None:
         """Save the workspace as it is under refs/harness/<session>/wip/<n>. None if it equals the last save or base."""
+        ...
+
+    async def commit(self, workspace: Workspace, message: str, person: str) -> str:
+        """Commit everything that stands there, in the name of a person. Raises GitError, Refused."""
         ...
 
     async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:

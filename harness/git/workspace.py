@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import fs
 from harness.clock import SystemClock
-from harness.git import bench, checkout, foreign, seal, snapshot
+from harness.git import bench, by_hand, checkout, foreign, seal, snapshot
 from harness.git.adopt import adopt
 from harness.git.mutex import held
 from harness.git.record import Record, Records
@@ -88,10 +88,13 @@ class GitWorkspaces:
         return Workspace(path, repo, base, item) if usable else None
 
     async def state(self, workspace: Workspace) -> WorkspaceState:
-        """What the agent left. `head` is None if its `.git` cannot be read; then `dirty` is all that is not base."""
+        """What the agent left. `head` is None if its `.git` cannot be read; then `dirty` is all that is not base.
+
+        A history that does not begin at the base is a problem, and counts as no commits.
+        """
         async with held(self._records.lock(workspace.item)):
             if not foreign.is_folder(workspace.path):
-                return WorkspaceState(None, (), (), None)
+                return WorkspaceState(None, (), (), None, problem=f"the workspace {workspace.path} is gone")
             git, record, problem = await self._adopted(workspace)
             now = await snapshot.take(git, limit_bytes=self._file_bytes)
         head = record.head
@@ -102,7 +105,8 @@ class GitWorkspaces:
         )
         dirty = [name for name in (*changed, *now.skipped) if name != seal.DOCUMENT]
         document = workspace.path / seal.DOCUMENT if self._document(workspace) is not None else None
-        return WorkspaceState(None if problem else head, tuple(commits.split()), tuple(dirty), document, stat)
+        problem, at = problem or await _aside(git, workspace.base, head), None if problem else head
+        return WorkspaceState(at, () if problem else tuple(commits.split()), tuple(dirty), document, stat, problem)
 
     async def autosave(self, workspace: Workspace, session: str) -> Autosave | None:
         """Save the workspace as it is, with the agent's commits, under refs/harness/<session>/wip/<n>.
@@ -112,6 +116,21 @@ class GitWorkspaces:
         """
         async with held(self._records.lock(workspace.item)):
             return await self._save(workspace, session)
+
+    async def commit(self, workspace: Workspace, message: str, person: str) -> str:
+        """Commit everything that stands there, in the name of a person. Raises GitError; Refused for files that are
+        too large or cannot be read.
+        """
+        async with held(self._records.lock(workspace.item)):
+            git, record, problem = await self._adopted(workspace)
+            if problem:
+                raise GitError(f"{workspace.path} cannot be committed: {problem}", hint="commit there by hand")
+            now = await snapshot.take(git, limit_bytes=LAST_FILE_BYTES)
+            if now.skipped:
+                raise Refused(f"not to be committed: {', '.join(now.skipped[:10])}", hint="remove or ignore them")
+            commit = await by_hand.committed(git, workspace.path, now.tree, record.head, message, person)
+            self._records.store(replace(record, head=commit))
+        return commit
 
     async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:
         """Take the agent's commits over, rewrite them, keep them under refs/harness/<item>/sealed.
@@ -124,9 +143,8 @@ class GitWorkspaces:
             if problem:
                 raise GitError(f"the work of {workspace.item} cannot be sealed: {problem}")
             await git.run("update-ref", f"refs/harness/{workspace.item}/head", record.head)
-            if not await git.holds("merge-base", "--is-ancestor", workspace.base, record.head):
-                at = f"{record.head[:12]} does not descend from its base {workspace.base[:12]}"
-                raise GitError(f"{at}: the history was rewritten or another branch checked out")
+            if aside := await _aside(git, workspace.base, record.head):
+                raise GitError(aside)
             commits = await seal.rewrite(git, workspace.base, record.head, trailers)
             await git.run("update-ref", f"refs/harness/{workspace.item}/sealed", commits[-1])
             self._records.store(replace(record, sealed=record.head))
@@ -278,6 +296,14 @@ async def _paths(git: Git, before: str, after: str) -> tuple[str, ...]:
     """The files that differ between two commits or trees."""
     listed = await git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", before, after)
     return tuple(map(readable, listed.names))
+
+
+async def _aside(git: Git, base: str, head: str) -> str:
+    """Why the commits up to `head` are no work on top of `base`; empty if they are."""
+    if await git.holds("merge-base", "--is-ancestor", base, head):
+        return ""
+    at = f"{head[:12]} does not descend from its base {base[:12]}"
+    return f"{at}: the history was rewritten or another branch checked out"
 
 
 async def _commit(git: Git, ref: str) -> str:
