@@ -17,7 +17,7 @@ from harness.testing.campaign import Report, simulate
 from harness.testing.faults import FAULTS
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is ours alone and goes at the end
-PER_STORY = 2000
+PER_STORY = 1000
 YOUNG = 50_000
 """Objects made before the garbage is looked through: a story makes millions that go by themselves."""
 SHOWN_EVENTS = 25
@@ -42,7 +42,7 @@ def play(order: Order) -> Report:
 
 
 def stories(seed: int, sessions: int, fault: str | None) -> list[Order]:
-    """Cut into stories of at most 2,000 sessions, each with a seed of its own from `seed` on."""
+    """Cut into stories of at most 1,000 sessions, each with a seed of its own from `seed` on."""
     sizes = [min(PER_STORY, sessions - done) for done in range(0, sessions, PER_STORY)]
     return [Order(seed + number, size, fault) for number, size in enumerate(sizes)]
 

@@ -84,4 +84,4 @@ def test_a_failing_seed_says_how_to_play_it_again(tmp_path: Path, capsys: pytest
 
 
 def test_a_long_run_is_cut_into_stories_of_their_own() -> None:
-    assert stories(5, 4500, None) == [Order(5, 2000), Order(6, 2000), Order(7, 500)]
+    assert stories(5, 2500, None) == [Order(5, 1000), Order(6, 1000), Order(7, 500)]
