@@ -175,7 +175,7 @@ class Attempt:
         if state.dirty:
             return _by_operator(result) or Failed("uncommitted", "\n".join(state.dirty[:50]))
         if not state.commits:
-            return Failed("no_change", "no commit on top of the base")
+            return Failed("no_change", state.problem or "no commit on top of the base")
         seal = await self._seal(plan, workspace, result)
         self._proving(replace(self._work(), mode="seal", seal=seal.commit))
         return await self._tools.integrator.land(self._lease, plan, seal, folder)
@@ -245,7 +245,7 @@ def _said(result: SessionResult) -> Outcome | None:
     if result.stopped is None and killed_from_outside(result.exit) and result.exit.exit_code == 143:
         return Interrupted("ended by an operator (TERM to its pid)", "operator")
     limit = result.exit.limit
-    ending = result.ending or result.refused or "unreported"
+    ending = result.ending or (result.refused.ending if result.refused else "unreported")
     return Failed(ending, _evidence(result), limit.resets_at if limit else None)
 
 
@@ -277,7 +277,7 @@ def _gone(left: AgentExit) -> str:
 def _evidence(result: SessionResult) -> str:
     """A few lines a person can judge by: what it was doing, what the API or the process said."""
     stopped, left = result.stopped, result.exit
-    lines = [_refused(left)]
+    lines = [_refused(left), f"its last complete_work was {result.refused.told}" if result.refused else ""]
     if stopped is not None and stopped.reason.startswith("stalled"):
         lines.append(f"{stopped.reason} after {stopped.silent_seconds:.0f} s of silence: {stopped.doing}")
     elif stopped is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.model.errors import HarnessError
 from harness.model.itemform import parse_item
 from harness.model.journal import Entry
-from harness.model.session import Claim, Question
+from harness.model.session import Claim, Question, Refusal
 from harness.model.work import Lease, WorkItem
 from harness.ports import Books, Clock, Reply, WorkspaceState
 
@@ -34,7 +34,7 @@ class LoopDesk:
         self.claim: Claim | None = None
         self.question: Question | None = None
         self.progress: list[str] = []
-        self.refused: str | None = None
+        self.refused: Refusal | None = None
         self._lease = lease
         self._session = session
         self._books = books
@@ -61,32 +61,29 @@ class LoopDesk:
         if status not in ("done", "blocked"):
             return Reply(accepted=False, text=f"status is 'done' or 'blocked', not {status!r}")
         if status == "done":
-            refusal = await self._refusal()
-            if refusal is not None:
-                self.refused, text = refusal
-                return Reply(accepted=False, text=text)
+            self.refused = await self._refusal()
+            if self.refused is not None:
+                return Reply(accepted=False, text=self.refused.told)
         self.refused = None
         self.claim = Claim(status, summary)
         await self._note("session.claimed", status=status, summary=summary[:MOST_PROGRESS])
         return Reply(accepted=True, text="accepted; end your turn now, the loop takes it from here")
 
-    async def _refusal(self) -> tuple[str, str] | None:
-        """The ending it would be, and what the agent reads. Work must be committed; a claim without any work is
-        questioned once, then taken as it is.
-        """
+    async def _refusal(self) -> Refusal | None:
+        """Work must be committed; a claim without any work is questioned once, then taken as it is."""
         state = await self._expectation.look()
         if self._expectation.expects == "commit" and state.dirty:
             names = ", ".join(state.dirty[:10])
             told = f"{len(state.dirty)} uncommitted path(s): {names}. Commit (or remove) them, then call again."
-            return "uncommitted", f"refused: {told}"
+            return Refusal("uncommitted", f"refused: {told}")
         missing = {
-            "commit": None if state.commits else "there is no commit on top of the base",
+            "commit": None if state.commits else state.problem or "there is no commit on top of the base",
             "document": None if state.document else "there is no result.md at the top of the workspace",
         }.get(self._expectation.expects)
         if missing and not self._warned:
             self._warned = True
             told = "Do the work and call again; if it cannot be done, call complete_work(blocked) and say why."
-            return "no_change", f"refused: {missing}. {told}"
+            return Refusal("no_change", f"refused: {missing}. {told}")
         return None
 
     async def request_decision(self, question: str, options: Sequence[str]) -> Reply:

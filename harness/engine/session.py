@@ -29,7 +29,7 @@ from harness.model.events import (
     ToolStarted,
 )
 from harness.model.journal import Entry
-from harness.model.session import FINAL, Brief, Claim, Question, SessionRow, SessionStatus
+from harness.model.session import FINAL, Brief, Claim, Question, Refusal, SessionRow, SessionStatus
 from harness.model.vitals import Sign
 from harness.model.work import Lease
 from harness.ports import Agent, AgentSession, Autosave, Books, Clock, Records, Workspace, Workspaces
@@ -45,7 +45,7 @@ NEWS = (Started, Streaming, ToolStarted, Limited)
 class SessionResult:
     """How a session ended. `ending` is None when the agent process itself ended well.
 
-    `refused` is the ending of the last claim that the Desk refused, if no later one was accepted.
+    `refused` is the last claim that the Desk refused, if no later one was accepted.
     """
 
     row: SessionRow
@@ -55,7 +55,7 @@ class SessionResult:
     claim: Claim | None
     question: Question | None
     wip: Autosave | None
-    refused: str | None = None
+    refused: Refusal | None = None
 
 
 @dataclass(slots=True)

@@ -91,6 +91,14 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A claim that was not taken: the ending it would be, and what the agent was told."""
+
+    ending: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """`complete_work` as the agent called it and the Desk accepted it."""
 
