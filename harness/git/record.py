@@ -34,6 +34,7 @@ class Record:
     saved: str = ""
     saved_tree: str = ""
     saved_head: str = ""
+    saved_ref: str = ""
     sealed: str = ""
 
     def workspace(self, root: Path) -> Workspace:

@@ -132,6 +132,17 @@ class GitWorkspaces:
             self._records.store(replace(record, head=commit))
         return commit
 
+    async def caught_up(self, workspace: Workspace, branch: str) -> Workspace:
+        """As one that begins where its commits and `branch` part: a person may have merged the branch or rebased on it.
+
+        Raises GitError, NotFound without the branch.
+        """
+        async with held(self._records.lock(workspace.item)):
+            git, record, _ = await self._adopted(workspace)
+        at = await tip(workspace.repo, branch)
+        parted = await git.run("merge-base", at, record.head, accept=(0, 1))
+        return replace(workspace, base=parted.text) if parted.code == 0 else workspace
+
     async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:
         """Take the agent's commits over, rewrite them, keep them under refs/harness/<item>/sealed.
 
@@ -233,14 +244,15 @@ class GitWorkspaces:
         git, record, problem = await self._adopted(workspace)
         limit = LAST_FILE_BYTES if last else self._file_bytes
         now = await snapshot.take(git, limit_bytes=limit, everything=last)
-        before = (record.saver, record.saved_tree, record.saved_head)
-        if (now.tree, record.head) == (record.base_tree, record.base) or before == (session, now.tree, record.head):
+        if (now.tree, record.head) == (record.base_tree, record.base):
+            return None
+        if record.saver == session and await _is_saved(git, record, now):
             return None
         ref = await _next_ref(git, session)
         message = f"Autosave of {workspace.item}\n\nHarness-Item: {workspace.item}\nHarness-Session: {session}\n"
         commit = await git.line("commit-tree", now.tree, "-p", record.head, feed=message.encode())
         await git.run("update-ref", ref, commit, "0" * len(commit))
-        saved = replace(record, saver=session, saved=commit, saved_tree=now.tree, saved_head=record.head)
+        saved = replace(record, saver=session, saved=commit, saved_tree=now.tree, saved_head=record.head, saved_ref=ref)
         self._records.store(saved)
         return Autosave(ref, commit, now.tree, (*now.skipped, *([f".git: {problem}"] if problem else [])))
 
@@ -278,9 +290,9 @@ class GitWorkspaces:
             )
 
     async def _kept(self, git: Git, record: Record, now: Snapshot) -> bool:
-        if (now.tree, record.head) in ((record.base_tree, record.base), (record.saved_tree, record.saved_head)):
+        if (now.tree, record.head) == (record.base_tree, record.base) or await _is_saved(git, record, now):
             return True
-        if record.sealed != record.head:
+        if record.sealed != record.head or not await _holds(git, f"refs/harness/{record.item}/head", record.head):
             return False
         return set(await _paths(git, record.head, now.tree)) <= {seal.DOCUMENT}
 
@@ -296,6 +308,17 @@ async def _paths(git: Git, before: str, after: str) -> tuple[str, ...]:
     """The files that differ between two commits or trees."""
     listed = await git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", before, after)
     return tuple(map(readable, listed.names))
+
+
+async def _is_saved(git: Git, record: Record, now: Snapshot) -> bool:
+    """Whether the last autosave is of what stands there now, and still under its ref: anybody can delete a ref."""
+    same = (record.saved_tree, record.saved_head) == (now.tree, record.head)
+    return same and await _holds(git, record.saved_ref, record.saved)
+
+
+async def _holds(git: Git, ref: str, commit: str) -> bool:
+    found = await git.run("show-ref", "--verify", "--hash", "--end-of-options", ref, accept=(0, 128))
+    return found.code == 0 and found.text == commit
 
 
 async def _aside(git: Git, base: str, head: str) -> str:

@@ -18,7 +18,7 @@ import pytest
 
 from harness.app.build import open_store
 from harness.model.work import WorkItem
-from tests.kit.loop import COMPLETE, DONE, Yard, bash, commit, git, sessions, yard
+from tests.kit.loop import Yard, git, yard
 from tests.kit.remote import Remote, remote_of
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]

@@ -136,6 +136,9 @@ async def test_a_rewritten_history_is_refused_and_kept(here: World) -> None:
     head = commit(workspace.path, "All mine", new__txt="x")
     with pytest.raises(GitError, match="does not descend from its base"):
         await here.workspaces.seal(workspace, TRAILERS)
+    state = await here.workspaces.state(workspace)
+    assert state.commits == ()
+    assert "does not descend from its base" in state.problem
     assert here.git("rev-parse", "refs/harness/item-1/head") == head
     saved = await here.workspaces.autosave(workspace, "ses_1")
     assert saved is not None
@@ -238,6 +241,36 @@ async def test_a_deleted_workspace_is_gone_not_an_empty_save(here: World) -> Non
     assert await here.workspaces.reopen(here.repo, "item-1", workspace.base) is None
     again = await here.workspaces.prepare(here.repo, "item-1", wip_ref=first.ref)
     assert (again.path / "a.txt").read_text() == "changed"
+
+
+def forget_refs(here: World) -> None:
+    for ref in here.git("for-each-ref", "--format=%(refname)", "refs/harness").split():
+        here.git("update-ref", "-d", ref)
+
+
+async def test_work_whose_refs_were_deleted_is_saved_again_before_its_folder_goes(here: World) -> None:
+    workspace = await here.prepare()
+    (workspace.path / "a.txt").write_text("changed")
+    await here.workspaces.autosave(workspace, "ses_1")
+    forget_refs(here)
+    with pytest.raises(Refused, match="unsaved work"):
+        await here.workspaces.remove(workspace)
+    again = await here.workspaces.autosave(workspace, "ses_1")
+    assert again is not None
+    assert here.files(again.ref)["a.txt"] == "changed"
+    await here.workspaces.remove(workspace)
+
+
+async def test_sealed_work_whose_refs_were_deleted_is_not_removed(here: World) -> None:
+    workspace = await here.prepare()
+    made = commit(workspace.path, "Work", new__txt="x")
+    await here.workspaces.seal(workspace, TRAILERS)
+    forget_refs(here)
+    with pytest.raises(Refused, match="unsaved work"):
+        await here.workspaces.remove(workspace)
+    await here.workspaces.seal(workspace, TRAILERS)
+    await here.workspaces.remove(workspace)
+    assert here.git("rev-parse", "refs/harness/item-1/head") == made
 
 
 async def test_a_workspace_swapped_for_a_link_is_not_followed(here: World, tmp_path: Path) -> None:
