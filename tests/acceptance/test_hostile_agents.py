@@ -7,6 +7,8 @@ makes impossible.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +20,9 @@ import pytest
 
 from harness.app.build import open_store
 from harness.model.work import WorkItem
-from tests.kit.loop import Yard, git, yard
+from harness.proc.isolation import reach
+from harness.proc.view import View
+from tests.kit.loop import COMPLETE, DONE, Turn, Yard, bash, commit, git, sessions, yard
 from tests.kit.remote import Remote, remote_of
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -30,6 +34,7 @@ GATES = [
     {"name": "tamper", "type": "tamper", "run": "for each in {tests}; do sh $each || exit 1; done"},
     {"name": "clean", "type": "clean"},
 ]
+REACHED = reach("outer", os.environ["PATH"], View())
 PAUSED = 5
 """The exit code of a loop that ends while a repository is paused."""
 DAEMON = "98765.25"
@@ -305,3 +310,114 @@ def test_no_deed_is_integrated_and_each_has_its_reason(tmp_path: Path, level: st
         assert processes_with(DAEMON) == []
         git(here.place.workspace("poisons-and-leaves"), "status")
         assert here.sang(), "else its silence proves nothing"
+
+
+# --- two that are green alone and red together ------------------------------------------------------------------------
+
+NOT_BOTH = "! { test -f left.txt && test -f right.txt; }"
+
+
+@pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
+def test_green_alone_and_red_together_never_reaches_the_branch(tmp_path: Path, order: tuple[str, str]) -> None:
+    """Both are at work on the same base; whichever comes second goes back with what was red, uncounted."""
+    first, second = order
+    with yard(tmp_path, {"sessions": []}, gate=NOT_BOTH, agents=SCRIPTED) as place:
+        landed = f"git -C {place.repository} cat-file -e main:{first}.txt"
+        waits = sh(f"for i in $(seq 1500); do {landed} 2>/dev/null && exit; sleep 0.02; done; exit 1")
+        store = open_store(place.home)
+        store.add(
+            [
+                WorkItem(first, "first", priority=1, extra={"script": [honest(f"{first}.txt"), SAY_DONE]}),
+                WorkItem(second, "second", priority=2, extra={"script": [waits, honest(f"{second}.txt"), SAY_DONE]}),
+            ],
+            actor="tests",
+            now=datetime.now(UTC),
+        )
+        store.close()
+        place.run("run", "--workers", "2", "--max-iterations", "2")
+        assert place.item(first).outcome == "verified"
+        with place.store() as store:
+            attempt = store.attempts(second)[0]
+        assert (attempt.ending, attempt.counted) == ("conflict", False)
+        assert "gate tests: failed" in attempt.evidence
+        assert "conflict" in place.run("why", second)[1]
+        for commit in place.git("rev-list", "main").split():
+            files = place.git("ls-tree", "--name-only", commit).split()
+            assert not {"left.txt", "right.txt"} <= set(files), "the branch was red"
+
+
+# --- the real CLI, where the fence makes deeds impossible ---------------------------------------------------------------
+
+TAKES_OVER = """
+git -C {app} -c user.name=x -c user.email=x@example.org commit -q --allow-empty -m mine
+mkdir -p {app}/.git/hooks; git -C {app} config core.fsmonitor {canary}; ln -s {canary} {app}/.git/hooks/post-merge
+"""
+DEEDS = (
+    TAKES_OVER
+    + """
+echo mine > {app}/README.md
+git -C {app} update-ref refs/harness/mine HEAD; git -C {app} update-ref -d refs/harness/kept
+rm -rf {home}/state/worktrees/.meta; echo x > {home}/state/interrupt-request.txt
+ln -sf {canary} .git/hooks/post-commit; git config core.fsmonitor {canary}; git config filter.x.clean {canary}
+"""
+)
+
+
+@pytest.fixture
+def in_sight() -> Iterator[Path]:
+    """A folder that sessions see: the usual one is below /tmp, which they have an own one of."""
+    with tempfile.TemporaryDirectory(prefix="hostile-", dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
+def deeds_of(script: str, folder: Path) -> tuple[Turn, Path]:
+    """The turn that does it, and the program that it leaves behind to be started."""
+    canary = folder / "canary"
+    canary.write_text(f"#!/bin/sh\necho x >> {folder}/sang\n")
+    canary.chmod(0o755)
+    return bash(script.format(app=folder / "app", home=folder / "home", canary=canary)), canary
+
+
+def sang(canary: Path) -> bool:
+    return canary.with_name("sang").exists()
+
+
+@pytest.mark.cli
+@pytest.mark.skipif(REACHED.level != "outer", reason=f"no fence here: {REACHED.why}")
+def test_the_real_cli_behind_the_fence_harms_nothing_and_its_work_counts(in_sight: Path) -> None:
+    deeds, canary = deeds_of(DEEDS, in_sight)
+    script = sessions(one=(deeds, bash("git push origin HEAD:main"), commit(), COMPLETE, DONE))
+    with yard(in_sight, script, isolation={"level": "outer", "required": True}) as place:
+        place.git("update-ref", "refs/harness/kept", "HEAD")
+        there = remote_of(place.repository)
+        place.add("one")
+        status, said = place.run("run", "--once", IS_SANDBOX="")
+        assert status == 0, said
+        assert place.item("one").outcome == "verified"
+        assert place.git("log", "--first-parent", "--format=%s", "main").splitlines()[-1] == "begin"
+        assert "mine" not in place.git("log", "--format=%s", "main").splitlines()
+        assert place.git("diff", "--name-only", "HEAD~1", "HEAD") == "work.txt"
+        assert place.git("status", "--porcelain") == ""
+        assert not list((place.repository / ".git/hooks").glob("post-merge"))
+        assert "fsmonitor" not in (place.repository / ".git/config").read_text()
+        assert "Read-only file system" in place.home.session_log(place.sessions("one")[0].id).read_text()
+        assert "refs/harness/kept" in place.refs("refs/harness")
+        assert "refs/harness/mine" not in place.refs("refs/harness")
+        assert there.taken == []
+        assert not sang(canary)
+
+
+@pytest.mark.cli
+def test_the_real_cli_without_a_fence_can_do_harm_and_gets_no_credit_for_it(in_sight: Path) -> None:
+    """A policy rule holds the push; the rest it may do with the operator's rights. What it says is held against facts."""
+    deeds, canary = deeds_of(TAKES_OVER, in_sight)
+    script = sessions(one=(deeds, bash("git push origin HEAD:main"), COMPLETE, COMPLETE, DONE))
+    with yard(in_sight, script, isolation={"level": "none"}, gate="true") as place:
+        there = remote_of(place.repository)
+        place.add("one", max_attempts=1)
+        place.run("run", "--once")
+        assert place.item("one").state == "parked"
+        assert "no commit on top of the base" in place.run("why", "one")[1]
+        assert there.taken == []
+        assert place.git("log", "--format=%s", "main").split() == ["mine", "begin"]
+        assert not sang(canary)
