@@ -165,11 +165,9 @@ def test_debug_shows_the_traceback(loop, capsys):
 
 
 def test_its_own_timeout_is_exit_124(loop):
-    loop.home.session_logs.mkdir(parents=True)
-    fifo = loop.home.queue_file
-    loop.home.state.mkdir()
-    os.mkfifo(fifo)
-    said = loop("queue", "show", "--timeout", "0.2", "--json")
+    silent = loop.home.root / "nobody-writes"
+    os.mkfifo(silent)
+    said = loop("queue", "add", "--file", str(silent), "--timeout", "0.2", "--json")
     assert (said.code, said.error["kind"]) == (124, "timeout")
 
 
@@ -212,12 +210,11 @@ def test_a_caller_of_another_home_is_not_disturbed(tmp_path):
 
 @pytest.mark.process
 def test_a_handler_that_was_there_before_keeps_no_command_from_its_timeout(loop):
-    path = loop.home.queue_file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(path)
+    silent = loop.home.root / "nobody-writes"
+    os.mkfifo(silent)
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        assert loop("--timeout", "0.5", "queue", "show").code == 124
+        assert loop("--timeout", "0.5", "queue", "add", "--file", str(silent)).code == 124
     finally:
         signal.signal(signal.SIGTERM, before)
 
