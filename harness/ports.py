@@ -235,6 +235,12 @@ class Workspaces(Protocol):
         """Commit everything that stands there, in the name of a person. Raises GitError, Refused."""
         ...
 
+    async def caught_up(self, workspace: Workspace, branch: str) -> Workspace:
+        """As one that begins where its commits and `branch` part: a person may have merged the branch or rebased on it.
+        Raises GitError, NotFound.
+        """
+        ...
+
     async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:
         """Fetch the agent's commits and rewrite them with trailers. Raises GitError if there is none."""
         ...

@@ -87,6 +87,7 @@ class Parts:
     guards: Guards
     readers: Readers
     fence: Fence
+    tools: AttemptTools
 
     def worker(self, course: Course) -> Worker:
         self.readers.lanes.update(lane_caps(self.loaded))
@@ -171,7 +172,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,
         workspaces, watch, intake, timekeeper, others,
         lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
-        guards, readers, fence,
+        guards, readers, fence, tools,
     )  # fmt: skip
 
 

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from harness.config.load import Loaded
 from harness.engine.plan import PromptRequest
 from harness.ports import Prompt, Prompts
+from harness.prompting.fence import unfenced
 from harness.prompting.variables import (
+    BY_HAND,
     GateFacts,
     HandoverFacts,
     RepositoryFacts,
@@ -27,6 +29,14 @@ class TemplateComposer:
     def compose(self, request: PromptRequest) -> Prompt:
         kind = self.loaded.config.kind(request.item.kind)
         template = choose_template(request.item, kind.template, conflict=request.conflict, resume=request.resume)
+        return self._rendered(template, request)
+
+    def by_hand(self, request: PromptRequest) -> str:
+        """The same facts for a person: other instructions, and no fences. Raises TemplateError."""
+        return unfenced(self._rendered(BY_HAND, request).text)
+
+    def _rendered(self, template: str, request: PromptRequest) -> Prompt:
+        kind = self.loaded.config.kind(request.item.kind)
         return self.prompts.render(
             template,
             variables(

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 def apply(home: Home, item: str, environ: Mapping[str, str]) -> Applied:
     """Bring kept work of an item to its branch. Raises HarnessError."""
-    return _with(home, environ, lambda parts: parts.integrator.apply(item))
+    return with_parts(home, environ, lambda parts: parts.integrator.apply(item))
 
 
 def rollback(
@@ -46,7 +46,7 @@ def rollback(
             branches.setdefault((row.repo, row.branch), []).append(row)
         return [await parts.integrator.undo(of_branch, actor, dry_run=dry_run) for of_branch in branches.values()]
 
-    return _with(home, environ, undo)
+    return with_parts(home, environ, undo)
 
 
 def _of_item(store: Store, given: str) -> Sequence[Integration]:
@@ -69,7 +69,8 @@ def _of_run(store: Store, run: str) -> Sequence[Integration]:
     return rows
 
 
-def _with(home: Home, environ: Mapping[str, str], work: Callable[[Parts], Awaitable[T]]) -> T:
+def with_parts(home: Home, environ: Mapping[str, str], work: Callable[[Parts], Awaitable[T]]) -> T:
+    """What `work` makes of the parts of a loop that is not started. Raises HarnessError."""
     loaded = load(home.root, environ)
     logs = journal(home)
 

@@ -143,7 +143,7 @@ def _document(home: Home, record: Record, now: datetime) -> Facts:
         "seal": _last(record.attempts, "seal"),
         "commit": record.commit,
         "integrated": integration is not None,
-        "document": _result(home, record.sessions) if record.commit is None else None,
+        "document": _result(home, record) if record.commit is None else None,
         "gates": gates,
         "tests": _tests(record.verdicts),
         "attempts": [_attempt(attempt) for attempt in record.attempts],
@@ -171,10 +171,12 @@ def _tests(verdicts: Sequence[Verdict]) -> list[str]:
     return list(dict.fromkeys(path for each in verdicts if each.runs for path in each.files))
 
 
-def _result(home: Home, sessions: Sequence[SessionRow]) -> Facts | None:
-    """The newest document of the item's sessions, None if none left one."""
-    for session in reversed(sessions):
-        path = home.session(session.id) / DOCUMENT
+def _result(home: Home, record: Record) -> Facts | None:
+    """The newest document that a session left or a person handed in, None if there is none."""
+    places = [(session.fence, home.session(session.id)) for session in record.sessions]
+    places += [(attempt.fence, home.hand_in(record.item.id, attempt.fence)) for attempt in record.attempts]
+    for _, folder in sorted(places, reverse=True):
+        path = folder / DOCUMENT
         if path.is_file():
             return {"from": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     return None

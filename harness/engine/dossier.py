@@ -126,6 +126,7 @@ def options(item: str) -> Sequence[Mapping[str, str]]:
     retry, drop = f"./loop queue retry {item}", f"./loop queue remove {item}"
     return (
         {"option": "retry with one more attempt", "command": retry},
+        {"option": "do it by hand", "command": f"./loop queue take {item}"},
         {"option": "split it into smaller items", "command": f"./loop queue add --title PART, …; then {drop}"},
         {"option": "drop it", "command": drop},
     )

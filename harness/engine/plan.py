@@ -75,10 +75,10 @@ class Handover:
 
 
 def handover_of(goes_on: Continuation | None, records: Records) -> Handover | None:
-    """What the session before left behind, from its context file; None if there was none."""
-    if goes_on is None or goes_on.session is None:
+    """What the session before left behind, from its context file, or a person; None if there was none."""
+    if goes_on is None or (goes_on.session is None and goes_on.mode != "work"):
         return None
-    kept = records.read_context(goes_on.session) or {}
+    kept = (records.read_context(goes_on.session) if goes_on.session else None) or {}
     return Handover(
         reason=goes_on.reason,
         progress="\n".join(kept.get("progress") or ()),

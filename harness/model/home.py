@@ -61,11 +61,6 @@ class Home:
         return self.state / "dossiers"
 
     @property
-    def hands(self) -> Path:
-        """Briefs of items that persons have, `<item>.md`."""
-        return self.state / "hand"
-
-    @property
     def evidence(self) -> Path:
         return self.state / "evidence"
 
@@ -96,6 +91,10 @@ class Home:
     def session(self, session: str) -> Path:
         """Our own folder of one session: spec, record, lock, session.json, metrics.json, result.md."""
         return self.sessions / session
+
+    def brief(self, item: str) -> Path:
+        """What a person who has the item reads."""
+        return self.state / "hand" / f"{item}.md"
 
     def hand_in(self, item: str, fence: int) -> Path:
         """The folder of one hand-in: gates' logs, result.md."""

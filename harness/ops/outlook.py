@@ -31,6 +31,8 @@ class Place:
 
 def outlook(place: Place, item: WorkItem) -> str:
     """One or a few lines, for every state there is."""
+    if item.by_hand and item.continuation is not None:
+        return _by_hand(place.home, item, item.continuation.workspace)
     match item.state:
         case WorkState.READY:
             return _ready(place, item)
@@ -50,6 +52,15 @@ def outlook(place: Place, item: WorkItem) -> str:
             return _done(place.store, item)
 
 
+def _by_hand(home: Home, item: WorkItem, folder: str | None) -> str:
+    """What its person can do; a hand-in that was killed is taken up by any of these commands."""
+    if item.state is WorkState.LEASED:
+        return f"what was handed in is proved now; if that was killed: ./loop queue submit {item.id}"
+    where = f"{item.assigned} works in {folder}" if folder else f"lay its folder out: ./loop queue take {item.id}"
+    ways = f"hand in: ./loop queue submit {item.id}\ngive back: ./loop queue return {item.id}"
+    return f"{where}\n{ways}\nbrief: {home.brief(item.id)}"
+
+
 def _at(moment: datetime | None) -> str:
     return "its time" if moment is None else moment.astimezone().isoformat(timespec="seconds")
 
@@ -65,7 +76,8 @@ def _ready(place: Place, item: WorkItem) -> str:
     if held:
         return "paused: " + "; ".join(held)
     if item.assigned:
-        return f"it is assigned to {item.assigned}: only a loop whose BD_ACTOR is {item.assigned} leases it"
+        taken = f"{item.assigned} takes it by ./loop queue take {item.id}"
+        return f"it is assigned to {item.assigned}: only a loop whose BD_ACTOR is {item.assigned} leases it; {taken}"
     return _lane_full(place, item) or "leased as soon as a worker is free, in the order of ./loop queue show"
 
 

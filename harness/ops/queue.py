@@ -78,7 +78,7 @@ def export(home: Home, now: datetime, *, finished: bool = False) -> Rows:
 
 
 @contextmanager
-def _order(desk: Desk) -> Iterator[tuple[SqliteStore, Absorbed]]:
+def order(desk: Desk) -> Iterator[tuple[SqliteStore, Absorbed]]:
     """The store for one order, with the edits of the file taken in before and the mirror written after."""
     with writing(desk.home) as store:
         mirror = QueueMirror(desk.home.queue_file, store)
@@ -91,7 +91,7 @@ def _order(desk: Desk) -> Iterator[tuple[SqliteStore, Absorbed]]:
                 mirror.export(desk.now)
 
 
-def _notes(absorbed: Absorbed) -> tuple[str, ...]:
+def notes_of(absorbed: Absorbed) -> tuple[str, ...]:
     """What the edits of the file came to, said beside the answer."""
     parts = {"added": absorbed.added, "updated": absorbed.updated, "cancelled": absorbed.cancelled}
     done = ", ".join(f"{len(ids)} {word} ({', '.join(ids[:5])})" for word, ids in parts.items() if ids)
@@ -102,7 +102,7 @@ def _notes(absorbed: Absorbed) -> tuple[str, ...]:
 
 def check(desk: Desk) -> Document:
     """Take in edits of the file, and name everything in the queue that could not be worked on (exit 1)."""
-    with _order(desk) as (store, absorbed):
+    with order(desk) as (store, absorbed):
         items = store.items(states=sorted(UNFINISHED), limit=EXPORTED)
         counts = {state.value: number for state, number in store.counts().items()}
     taken = {name: getattr(absorbed, name) for name in ("added", "updated", "cancelled", "reported")}
@@ -122,8 +122,8 @@ def _unworkable(items: Sequence[WorkItem], form: Form) -> Iterator[str]:
 
 def take_edits(desk: Desk) -> tuple[str, ...]:
     """Take in what was written over the file; what became of it, in sentences."""
-    with _order(desk) as (_store, absorbed):
-        return _notes(absorbed)
+    with order(desk) as (_store, absorbed):
+        return notes_of(absorbed)
 
 
 def add(desk: Desk, document: Mapping[str, Any]) -> Change:
@@ -138,10 +138,10 @@ def add(desk: Desk, document: Mapping[str, Any]) -> Change:
         max_attempts=form.max_attempts,
         source=form.source,
     )
-    with _order(desk) as (store, absorbed):
+    with order(desk) as (store, absorbed):
         (answer,) = store.add([item], actor=desk.actor, now=desk.now)
     detail = f"{answer.id} added: {answer.detail}" if answer.applied else answer.detail
-    return Change(answer.id, answer.applied, detail, exit_code=0 if answer.applied else 1, notes=_notes(absorbed))
+    return Change(answer.id, answer.applied, detail, exit_code=0 if answer.applied else 1, notes=notes_of(absorbed))
 
 
 def remove(desk: Desk, given: str) -> Change:
@@ -170,10 +170,10 @@ def unpark(desk: Desk, given: str) -> Change:
 
 
 def _move(desk: Desk, given: str, state: WorkState, word: str, why: str = "") -> Change:
-    with _order(desk) as (store, absorbed):
+    with order(desk) as (store, absorbed):
         before = store.item(full_id(store, "item", given))
         assert before is not None
-        notes = _notes(absorbed)
+        notes = notes_of(absorbed)
         if before.state is state:
             return Change(before.id, applied=False, detail=f"{before.id} is {state} already", notes=notes)
         reason = f"{word} by {desk.actor}" + (f": {why}" if why else "")
@@ -185,10 +185,10 @@ def _move(desk: Desk, given: str, state: WorkState, word: str, why: str = "") ->
 def prioritise(desk: Desk, given: str, wished: str) -> Change:
     """Give an item another priority; its place in time moves by the difference. Raises NotFound, Usage, Refused."""
     number = priority(wished)
-    with _order(desk) as (store, absorbed):
+    with order(desk) as (store, absorbed):
         before = store.item(full_id(store, "item", given))
         assert before is not None
-        notes = _notes(absorbed)
+        notes = notes_of(absorbed)
         if before.priority == number:
             detail = f"{before.id} has priority {shown_priority(number)} already"
             return Change(before.id, applied=False, detail=detail, notes=notes)
@@ -222,7 +222,7 @@ def import_(desk: Desk, raw: bytes, name: str, *, dry_run: bool = False) -> Chan
     Raises Usage naming item and mistake.
     """
     wished = [_numbered(number, document, desk) for number, document in enumerate(_objects(raw), start=1)]
-    with _order(desk) as (store, absorbed), _tried(store) if dry_run else store.together():
+    with order(desk) as (store, absorbed), _tried(store) if dry_run else store.together():
         answers = store.add(wished, actor=desk.actor, now=desk.now)
     added = [answer.id for answer in answers if answer.applied]
     known = [answer.detail for answer in answers if not answer.applied]
@@ -230,7 +230,7 @@ def import_(desk: Desk, raw: bytes, name: str, *, dry_run: bool = False) -> Chan
     detail = "\n".join([f"{len(added)} {word}, {len(known)} left as they are", *known])
     done = bool(added) and not dry_run
     failed = bool(known) and not added
-    return Change(name, done, detail, dry_run, exit_code=1 if failed else 0, notes=_notes(absorbed))
+    return Change(name, done, detail, dry_run, exit_code=1 if failed else 0, notes=notes_of(absorbed))
 
 
 def _numbered(number: int, document: Any, desk: Desk) -> WorkItem:

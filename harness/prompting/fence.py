@@ -16,6 +16,9 @@ _LOOK_ALIKE = re.compile(
 _OPENING = re.compile(r'<untrusted id="([0-9a-f]{16})"')
 
 
+_TAG = re.compile(r'^</?untrusted id="[0-9a-f]{16}"(?: what="[^"\n]*")?>\n?', re.MULTILINE)
+
+
 class Fence:
     """Fences for one prompt. The ids follow from `seed` (the session's id, unknown to whoever wrote the text), so
     that the same prompt rendered twice is the same text; without a seed they are random.
@@ -31,6 +34,11 @@ class Fence:
         nonce = hashlib.sha256(f"{self._seed} {self._count}".encode()).hexdigest()[:16]
         inside = _LOOK_ALIKE.sub("&lt;untrusted", plain(text)).replace(nonce, "[id]").strip("\n")
         return f'<untrusted id="{nonce}" what="{what}">\n{inside}\n</untrusted id="{nonce}">'
+
+
+def unfenced(text: str) -> str:
+    """A rendered text without its fences, for a person; tags that the fenced text itself has were made harmless."""
+    return _TAG.sub("", text)
 
 
 def fence_id(block: str) -> str | None:

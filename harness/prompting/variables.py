@@ -13,6 +13,8 @@ from harness.model.text import one_line, tail
 from harness.model.work import WorkItem
 from harness.prompting.fence import Fence
 
+BY_HAND = "by-hand"
+"""The template of a person's brief."""
 MOST_TAIL = 4096
 MOST_GUIDES = 100_000
 MOST_EXTRA = 20_000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.text import one_line, plain, tail
-from harness.prompting.fence import Fence, fence_id
+from harness.prompting.fence import Fence, fence_id, unfenced
 
 CLOSING = re.compile(r'</untrusted id="([0-9a-f]{16})">')
 
@@ -85,6 +85,12 @@ def test_whatever_is_inside_there_is_one_end(text):
 )
 def test_what_a_terminal_would_obey_is_removed(text, shown):
     assert plain(text) == shown
+
+
+@given(st.text())
+def test_a_person_reads_what_is_fenced_without_its_fence(text):
+    block = Fence("ses_1").around(text, "description")
+    assert unfenced(f"before\n{block}\nafter") == f"before\n{inside(block)}\nafter"
 
 
 @given(st.text())

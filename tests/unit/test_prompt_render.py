@@ -11,6 +11,7 @@ from harness.model.journal import AttemptRow
 from harness.model.work import WorkItem
 from harness.prompting.render import MOST_CHARACTERS, TemplatePrompts
 from harness.prompting.variables import (
+    BY_HAND,
     GateFacts,
     HandoverFacts,
     RepositoryFacts,
@@ -102,6 +103,20 @@ def test_every_shipped_template_renders_whole_and_here(template):
     assert "undefined" not in with_all.text + without.text
     assert with_all.sha256 == hashlib.sha256(with_all.text.encode()).hexdigest()
     assert prompts._tame(template)
+
+
+@pytest.mark.parametrize("expects", ["commit", "document", "none"])
+def test_the_brief_of_a_person_renders_whole_and_here(expects):
+    past = AttemptRow(1, "a", 1, "o", "settled", 1, NOW, ending="gate_failed", sentence="red", evidence="E assert 1")
+    prompts = TemplatePrompts([SHIPPED])
+    whole = facts(
+        WorkItem("a", "Mend it", scope=("src/**",)), history=[past], expects=expects, repo={"instructions": "Use tabs."}
+    )
+    text = prompts.render(BY_HAND, whole).text
+    for needed in ("Mend it", "src/**", "`pytest -q`", "E assert 1", "Use tabs."):
+        assert needed in text
+    assert "complete_work" not in text
+    assert prompts._tame(BY_HAND)
 
 
 @pytest.mark.parametrize("template", ["continue", "retry", "conflict"])
