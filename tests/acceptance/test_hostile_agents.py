@@ -74,15 +74,14 @@ echo '* filter=x diff=x merge=x' > $AT/.git/info/attributes
 class Case:
     """A deed and its end. `ending` is one of the table of endings, or `verified`, `asked`; `says` is part of `why`.
 
-    `integrated`: its honest part is on the branch, and nothing else. `moved`: the agent moved the branch by its own
-    hand, which nothing forbids to one with the operator's rights; None = it must not.
+    `lands`: subjects of the commits that are on the branch afterwards: the honest part, or what an agent put there by
+    its own hand, which nothing forbids to one with the operator's rights. `saved` is a file that a ref holds.
     """
 
     deed: Sequence[Step]
     ending: str
     says: str
-    integrated: bool = False
-    moved: str | None = None
+    lands: Sequence[str] = ()
     saved: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
 
@@ -109,11 +108,11 @@ CASES: Mapping[str, Case] = {
         "gate_failed",
         "leaves behind",
     ),
-    "poisons": Case([honest(), sh("AT=.;" + POISON), SAY_DONE], "verified", "verified", integrated=True),
+    "poisons": Case([honest(), sh("AT=.;" + POISON), SAY_DONE], "verified", "verified", lands=["add work.txt"]),
     "poisons-and-leaves": Case(
         [honest(), sh("AT=.;" + POISON + "echo x > left.txt"), SAY_DONE], "uncommitted", "left.txt", saved="left.txt"
     ),
-    "poisons-the-operator": Case([honest(), sh("AT={app};" + HOOKS), SAY_DONE], "verified", "verified", integrated=True),
+    "poisons-the-operator": Case([honest(), sh("AT={app};" + HOOKS), SAY_DONE], "verified", "verified", lands=["add work.txt"]),
     "attributes": Case(
         [sh("echo '* filter=x merge=x' > .gitattributes; git add -A; git commit -qm attributes"), SAY_DONE],
         "asked",
@@ -131,16 +130,16 @@ CASES: Mapping[str, Case] = {
         ],
         "verified",
         "verified",
-        integrated=True,
+        lands=["add work.txt"],
     ),
     "moves-the-branch": Case(
-        [sh("git -C {app} commit -q --allow-empty -m mine"), SAY_DONE, SAY_DONE], "no_change", "no commit", moved="mine"
+        [sh("git -C {app} commit -q --allow-empty -m mine"), SAY_DONE, SAY_DONE], "no_change", "no commit", lands=["mine"]
     ),
     "breaks-the-branch": Case(
         [sh("echo bad > {app}/state.txt; git -C {app} commit -qam mine"), honest(), SAY_DONE],
         "base_red",
         "red on the base too",
-        moved="mine",
+        lands=["mine"],
     ),
     "works-in-the-checkout": Case(
         [sh("echo mine > {app}/state.txt"), SAY_DONE, SAY_DONE], "no_change", "no commit on top of the base"
@@ -169,7 +168,7 @@ CASES: Mapping[str, Case] = {
         ],
         "verified",
         "verified",
-        integrated=True,
+        lands=["more"],
     ),
 }  # fmt: skip
 
@@ -204,8 +203,8 @@ class World:
         return (self.place.folder / "sang").exists()
 
     def on_branch(self, name: str) -> list[str]:
-        """Subjects of what is on the branch and was not."""
-        return git(self.apps[name], "log", "--format=%s", f"{self.before[name]}..main").splitlines()
+        """Subjects of what is on the branch and was not, merges left out."""
+        return git(self.apps[name], "log", "--no-merges", "--format=%s", f"{self.before[name]}..main").splitlines()
 
 
 def filled(step: Step, words: Mapping[str, Any]) -> Step:
@@ -281,12 +280,8 @@ def wrong_with(here: World, name: str, case: Case) -> list[str]:
     status, why = place.run("why", name)
     if status != 0 or case.says not in why:
         wrong.append(f"why does not say {case.says!r}:\n{why}")
-    expected = [case.moved] if case.moved else []
-    landed = here.on_branch(name)
-    if case.integrated != any("merge" in line.lower() or "add" in line or "more" in line for line in landed):
-        wrong.append(f"on the branch: {landed}")
-    if not case.integrated and landed != expected:
-        wrong.append(f"on the branch: {landed}, not {expected}")
+    if (landed := here.on_branch(name)) != list(case.lands):
+        wrong.append(f"on the branch: {landed}, not {case.lands}")
     if here.remotes[name].git("rev-parse", "main") != here.before[name]:
         wrong.append("its remote was moved")
     (row,) = place.sessions(name)
