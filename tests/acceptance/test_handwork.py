@@ -358,3 +358,51 @@ def test_a_conflict_is_said_and_resolved_by_merging_the_branch_in_the_folder(loo
     assert (app / "state.txt").read_text() == "yes\n"
     brought = git(app, "log", "--format=%s", f"{theirs}..main").splitlines()
     assert sorted(brought) == ["Both", "Mine"], "nothing of the branch is made twice"
+
+
+def test_an_interrupted_hand_in_is_with_its_person_at_once(loop: Caller) -> None:
+    loop.home.config.write_text(CONFIG.replace(GATE, "touch begun; sleep 300"))
+    add(loop)
+    by_hand(take(loop))
+    ends = started(loop, "queue", "submit", "one")
+    try:
+        until(lambda: any(loop.home.benches.glob("*/begun")), 60, "the gate")
+        ends.send_signal(signal.SIGINT)
+        assert ends.wait(60) != 0
+    finally:
+        ends.kill()
+        ends.wait()
+    left = item(loop)
+    assert (left.state, left.assigned, left.attempts) == ("waiting", "alice", 0)
+    assert "ended before it was proved" in left.reason
+
+
+def test_killed_at_any_moment_the_same_commands_come_to_the_same_end(loop: Caller) -> None:
+    add(loop)
+    moments = [0.2 * number for number in range(1, 8)]
+    for seconds in moments:
+        _killed(loop, seconds, "queue", "take", "one", "--as", "alice")
+    folder = take(loop)
+    by_hand(folder)
+    for seconds in moments:
+        _killed(loop, seconds, "queue", "return", "one")
+        if not item(loop).by_hand:
+            folder = take(loop)
+    assert (folder / "proof").exists()
+    for seconds in moments:
+        _killed(loop, seconds, "queue", "submit", "one")
+    if item(loop).state != "done":
+        assert submit(loop).code == 0
+    done = item(loop)
+    assert (done.state, done.outcome, done.attempts, done.assigned) == ("done", "verified", 0, "alice")
+    assert git(loop.home.root / "app", "log", "--format=%s", "main").splitlines() == ["Prove it", "First"]
+
+
+def _killed(loop: Caller, seconds: float, *words: str) -> None:
+    """A command that is killed after that time, if it takes as long."""
+    dies = started(loop, *words)
+    try:
+        dies.wait(seconds)
+    except subprocess.TimeoutExpired:
+        dies.kill()
+        dies.wait()
