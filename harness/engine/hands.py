@@ -89,7 +89,7 @@ class Hands:
 
     async def _left(self, workspace: Workspace) -> str:
         state = await self.tools.session.workspaces.state(workspace)
-        return f": {len(state.commits)} commits on {workspace.base[:12]}, {len(state.dirty)} uncommitted paths"
+        return f": {len(state.commits)} commit(s) on {workspace.base[:12]}, {len(state.dirty)} uncommitted path(s)"
 
 
 def _hand(item: WorkItem) -> Continuation:

@@ -29,10 +29,10 @@ class Told:
 
 
 def brief(home: Home, told: Told, rendered: str) -> str:
-    """`rendered` between how to go on from here and where everything about earlier attempts is."""
+    """How it goes on, `rendered`, and where everything about earlier attempts is."""
     name = told.item.id
     head = (
-        f"{told.item.reason}.\n\n"
+        f"# {name}\n\n{told.item.reason}\n\n"
         f"- work in `{told.folder}`; commit there as usual\n"
         f"- bring today's branch in, if you need it: `{told.pull}`\n"
         f"- hand it in: `./loop queue submit {name}` (gates and integration as for an agent)\n"
@@ -40,7 +40,7 @@ def brief(home: Home, told: Told, rendered: str) -> str:
         f"- more: `./loop why {name}`\n"
     )
     seen = "\n".join(_evidence(home, told))
-    parts = [rendered.strip(), head, f"## Evidence\n\n{seen}" if seen else "", _dossier(home, name)]
+    parts = [head, rendered, f"## Evidence\n\n{seen}" if seen else "", _dossier(home, name)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
@@ -50,7 +50,8 @@ def _evidence(home: Home, told: Told) -> Iterator[str]:
         session = sessions.get(attempt.fence)
         yield f"- lease {attempt.fence}: {attempt.ending or attempt.outcome or attempt.phase}"
         for verdict in attempt.verdicts:
-            yield f"  - gate {verdict.get('gate')}: {verdict.get('verdict')}, log `{verdict.get('log')}`"
+            log = f", log `{verdict['log']}`" if verdict.get("log") else ""
+            yield f"  - gate {verdict.get('gate')}: {verdict.get('verdict')}{log}"
         if session is not None:
             yield f"  - session {session.id}: log `{home.session_log(session.id)}`"
         if attempt.seal:

@@ -105,15 +105,15 @@ def _rule(attempt: AttemptRow | None, session: str | None) -> Mapping[str, Any] 
     if attempt is None or rule is None:
         return None
     facts = {"ending": attempt.ending, "cause": rule.cause, "scope": rule.scope, "resume": rule.resume}
-    hint = _hint(rule.hint, attempt.item, session or "latest")
+    hint = _hint(rule.hint, attempt.item, session)
     return {**facts, "counted": attempt.counted, "sentence": rule.sentence, "hint": hint}
 
 
-def _hint(hint: str, item: str, session: str) -> str:
-    """With the names filled in; who is told to ask why is here already, so what the session did comes next."""
+def _hint(hint: str, item: str, session: str | None) -> str:
+    """With the names filled in; who is told to ask why is here already, so what the session did, if any, comes next."""
     if hint == ASK_WHY:
-        hint = "./loop session timeline SESSION"
-    return hint.replace("ITEM", item).replace("SESSION", session)
+        hint = "./loop session timeline SESSION" if session else ""
+    return hint.replace("ITEM", item).replace("SESSION", session or "latest")
 
 
 def _told(attempt: AttemptRow) -> Mapping[str, Any]:
