@@ -35,7 +35,7 @@ MOST_SECONDS = 600.0
 ALL = 100_000
 """More rows than there are."""
 AIM_MS, AIM_RATIO = 400.0, 1.5
-KNOWN_REFS = re.compile(r"refs/harness/(?P<owner>[^/]+)/(head|sealed|verified|base|applied|wip/\d+)")
+KNOWN_REFS = re.compile(r"refs/harness/(?P<owner>[^/]+)/(head|sealed|verified|claimed|wip/\d+)")
 
 
 def name_of(number: int) -> str:
