@@ -31,6 +31,8 @@ from harness.testing.auditor import Auditor, reader
 from harness.testing.known import Item, OpenPause, OpenPauses, milliseconds
 from tests.kit.stores import NOW, WORK, item, session
 
+pytestmark = pytest.mark.slow
+
 S = WorkState
 CAP = 2
 RULES = LeaseRules("loop", {"capped": CAP, "default": None})

@@ -13,7 +13,6 @@ from tests.kit.engine import Engine, Step, engine, work
 from tests.kit.remote import remote_of
 
 pytestmark = pytest.mark.process
-OPEN = {"level": "none"}
 """Gates of these tests write outside of their own folders."""
 
 
@@ -48,7 +47,7 @@ def batching(folder: Path, gate: str, batch: int = 8, **more: Any) -> list[dict[
 
 async def test_several_that_wait_are_judged_once_and_integrated_one_by_one(tmp_path: Path) -> None:
     repositories = batching(tmp_path, counting(tmp_path), push=True)
-    async with engine(tmp_path, isolation=OPEN, repositories=repositories) as loop:
+    async with engine(tmp_path, repositories=repositories) as loop:
         there = remote_of(loop.repository)
         await four(loop, tmp_path)
         assert await loop.outcomes("a", "b", "c", "d") == ["verified"] * 4
@@ -61,9 +60,7 @@ async def test_several_that_wait_are_judged_once_and_integrated_one_by_one(tmp_p
 
 async def test_the_red_one_is_found_by_halving_and_only_it_goes_back(tmp_path: Path) -> None:
     gate = counting(tmp_path, "! test -f c.txt")
-    async with engine(
-        tmp_path, isolation=OPEN, repositories=batching(tmp_path, gate), harness={"max_attempts": 1}
-    ) as loop:
+    async with engine(tmp_path, repositories=batching(tmp_path, gate), harness={"max_attempts": 1}) as loop:
         await four(loop, tmp_path, max_attempts=1)
         assert (await loop.item("c")).state == "parked"
         assert await loop.outcomes("a", "b", "d") == ["verified"] * 3
@@ -73,11 +70,11 @@ async def test_the_red_one_is_found_by_halving_and_only_it_goes_back(tmp_path: P
 
 
 async def test_off_by_default_and_for_fixes_of_bugs(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=batching(tmp_path, counting(tmp_path))) as loop:
+    async with engine(tmp_path, repositories=batching(tmp_path, counting(tmp_path))) as loop:
         await four(loop, tmp_path, kind="bug-fix")
         assert [len(files) for files in judged(tmp_path)] == [1, 2, 3, 4]
     other = tmp_path / "other"
-    async with engine(other, isolation=OPEN, repositories=batching(other, counting(other), batch=1)) as loop:
+    async with engine(other, repositories=batching(other, counting(other), batch=1)) as loop:
         await four(loop, other)
         assert [len(files) for files in judged(other)] == [1, 2, 3, 4]
 
@@ -91,7 +88,7 @@ async def test_green_alone_and_red_together_the_later_goes_back_uncounted(
     check = f"! {{ test -f a.txt && test -f b.txt; }}; s=$?; [ $s = 0 ] || ls *.txt >> {tmp_path}/red; exit $s"
     repositories = repository(tmp_path, gate=check, integration={"batch": batch})
     first, later = order
-    async with engine(tmp_path, isolation=OPEN, repositories=repositories, harness={"workers": 2}) as loop:
+    async with engine(tmp_path, repositories=repositories, harness={"workers": 2}) as loop:
         await loop.add(first, priority=1)
         slow = {
             "run": [
@@ -112,7 +109,7 @@ async def test_green_alone_and_red_together_the_later_goes_back_uncounted(
 async def test_commits_carry_the_configured_trailers(tmp_path: Path) -> None:
     trailers = ["Co-authored-by: Claude <noreply@example.org>", "Reviewed-by: gates"]
     repositories = repository(tmp_path, gate="true", integration={"trailers": trailers})
-    async with engine(tmp_path, isolation=OPEN, repositories=repositories) as loop:
+    async with engine(tmp_path, repositories=repositories) as loop:
         await loop.add("one")
         await loop.run(once=True)
         message = loop.git("log", "-1", "--format=%B", "main")
@@ -128,7 +125,7 @@ def conflicting(loop: Engine, theirs: str, ours: str, file: str) -> tuple[Step, 
 async def test_conflicts_are_mended_in_the_configured_order_and_each_try_is_told(tmp_path: Path) -> None:
     settings = {"conflicts": ["rebase", "merge", "union", "agent"], "union": ["*.md"]}
     repositories = repository(tmp_path, gate="true", integration=settings)
-    async with engine(tmp_path, isolation=OPEN, repositories=repositories) as loop:
+    async with engine(tmp_path, repositories=repositories) as loop:
         await loop.add("one", *conflicting(loop, "theirs\\n", "ours\n", "README.md"))
         await loop.run(once=True)
         assert await loop.outcomes("one") == ["verified"]
@@ -140,9 +137,7 @@ async def test_conflicts_are_mended_in_the_configured_order_and_each_try_is_told
 async def test_a_mended_conflict_that_is_red_is_not_integrated(tmp_path: Path) -> None:
     settings = {"conflicts": ["merge", "union", "agent"], "union": ["*.md"]}
     gate = "test $(wc -l < README.md) = 1"
-    async with engine(
-        tmp_path, isolation=OPEN, repositories=repository(tmp_path, gate=gate, integration=settings)
-    ) as loop:
+    async with engine(tmp_path, repositories=repository(tmp_path, gate=gate, integration=settings)) as loop:
         await loop.add("one", *conflicting(loop, "theirs\\n", "ours\n", "README.md"))
         await loop.run(once=True)
         (attempt,) = await loop.parts.books(lambda s: s.attempts("one"))
@@ -151,7 +146,7 @@ async def test_a_mended_conflict_that_is_red_is_not_integrated(tmp_path: Path) -
 
 async def test_a_person_is_asked_where_the_order_says_so_with_everything_needed(tmp_path: Path) -> None:
     repositories = repository(tmp_path, gate="true", integration={"conflicts": ["merge", "person"]})
-    async with engine(tmp_path, isolation=OPEN, repositories=repositories) as loop:
+    async with engine(tmp_path, repositories=repositories) as loop:
         await loop.add("one", *conflicting(loop, "theirs\\n", "ours\n", "README.md"))
         await loop.run(once=True)
         item = await loop.item("one")
@@ -167,7 +162,7 @@ async def test_a_file_that_a_command_makes_is_made_anew_on_the_merged_tree(tmp_p
         "regenerate": [{"paths": ["*.lock"], "run": made}],
     }
     repositories = repository(tmp_path, gate="ls *.txt | cmp - all.lock", integration=settings)
-    async with engine(tmp_path, isolation=OPEN, repositories=repositories) as loop:
+    async with engine(tmp_path, repositories=repositories) as loop:
         theirs = elsewhere(loop, f"touch theirs.txt && {made}")
         ours: tuple[Step, ...] = (
             {"run": ["sh", "-c", f"touch ours.txt && {made}"]},
@@ -182,7 +177,7 @@ async def test_a_file_that_a_command_makes_is_made_anew_on_the_merged_tree(tmp_p
 
 async def test_a_resolution_that_the_repository_remembers_is_used_again(tmp_path: Path) -> None:
     repositories = repository(tmp_path, gate="true", integration={"conflicts": ["merge", "rerere", "agent"]})
-    async with engine(tmp_path, isolation=OPEN, repositories=repositories) as loop:
+    async with engine(tmp_path, repositories=repositories) as loop:
         remember(loop)
         await loop.add("one", *conflicting(loop, "theirs\\n", "ours\n", "README.md"))
         await loop.run(once=True)

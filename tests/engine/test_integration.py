@@ -111,7 +111,7 @@ async def test_merge_apply_takes_claimed_work_and_refuses_what_is_not_there(tmp_
 async def test_a_branch_that_moves_during_the_proof_is_proved_again_on_the_merged_tree(tmp_path: Path) -> None:
     here = f"git -C {tmp_path}/app -c user.name=o -c user.email=o@example.org"
     gate = f"pwd >> {tmp_path}/proofs; test -e {tmp_path}/moved || {{ touch {tmp_path}/moved; {here} commit -q --allow-empty -m moved; }}"
-    async with engine(tmp_path, gate=gate, isolation={"level": "none"}) as loop:
+    async with engine(tmp_path, gate=gate) as loop:
         await loop.add("one")
         await loop.run(once=True)
         assert await loop.outcomes("one") == ["verified"]
@@ -184,7 +184,7 @@ async def test_guards_alone_prove_nothing(tmp_path: Path) -> None:
 
 async def test_a_gate_that_is_red_by_chance_is_run_again_and_called_flaky(tmp_path: Path) -> None:
     gate = f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; exit 1; }}"
-    async with engine(tmp_path, gate=gate, isolation={"level": "none"}) as loop:
+    async with engine(tmp_path, gate=gate) as loop:
         await loop.add("one")
         await loop.run(once=True)
         item = await loop.item("one")

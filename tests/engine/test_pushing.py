@@ -20,7 +20,6 @@ from tests.kit.engine import Engine, engine
 from tests.kit.remote import remote_of
 
 pytestmark = pytest.mark.process
-OPEN = {"level": "none"}
 """Gates of these tests write outside of their own folders."""
 
 
@@ -66,7 +65,7 @@ async def done(loop: Engine, *names: str) -> None:
 
 
 async def test_each_item_is_one_push(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=pushing(tmp_path)) as loop:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
         there = remote_of(loop.repository)
         await done(loop, "one", "two")
         assert there.main == loop.git("rev-parse", "main")
@@ -76,7 +75,7 @@ async def test_each_item_is_one_push(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_pushed_unless_the_repository_says_so(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=repository(tmp_path, gate="true")) as loop:
+    async with engine(tmp_path, repositories=repository(tmp_path, gate="true")) as loop:
         there = remote_of(loop.repository)
         await done(loop, "one")
         await another(loop).tick()
@@ -86,7 +85,7 @@ async def test_nothing_is_pushed_unless_the_repository_says_so(tmp_path: Path) -
 
 async def test_what_somebody_else_pushed_is_fetched_merged_proved_and_kept(tmp_path: Path) -> None:
     gate = f"ls >> {tmp_path}/proofs; echo -- >> {tmp_path}/proofs"
-    async with engine(tmp_path, isolation=OPEN, repositories=pushing(tmp_path, gate)) as loop:
+    async with engine(tmp_path, repositories=pushing(tmp_path, gate)) as loop:
         there = remote_of(loop.repository)
         theirs = there.theirs(theirs__txt="theirs\n")
         await done(loop, "one")
@@ -103,7 +102,7 @@ async def test_what_somebody_else_pushed_is_fetched_merged_proved_and_kept(tmp_p
 
 async def test_red_together_with_the_remote_stays_here_and_says_so(tmp_path: Path) -> None:
     gate = "! { test -f one.txt && test -f theirs.txt; }"
-    async with engine(tmp_path, isolation=OPEN, repositories=pushing(tmp_path, gate)) as loop:
+    async with engine(tmp_path, repositories=pushing(tmp_path, gate)) as loop:
         there = remote_of(loop.repository)
         theirs = there.theirs(theirs__txt="theirs\n")
         await done(loop, "one")
@@ -114,7 +113,7 @@ async def test_red_together_with_the_remote_stays_here_and_says_so(tmp_path: Pat
 
 
 async def test_a_conflict_with_the_remote_is_a_persons_and_then_it_is_pushed_by_itself(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=pushing(tmp_path)) as loop:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
         there = remote_of(loop.repository)
         there.theirs(one__txt="theirs\n")
         await done(loop, "one")
@@ -129,7 +128,7 @@ async def test_a_conflict_with_the_remote_is_a_persons_and_then_it_is_pushed_by_
 
 
 async def test_a_remote_that_is_away_holds_nothing_up_and_gets_everything_later(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=pushing(tmp_path)) as loop:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
         there = remote_of(loop.repository)
         away = there.path.rename(tmp_path / "away.git")
         await done(loop, "one", "two")
@@ -147,7 +146,7 @@ async def test_a_remote_that_is_away_holds_nothing_up_and_gets_everything_later(
 
 
 async def test_what_failed_waits_before_it_is_tried_again(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=pushing(tmp_path)) as loop:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
         there = remote_of(loop.repository)
         there.hook("pre-receive", f"echo asked >> {tmp_path}/asked; exit 1")
         await done(loop, "one")
@@ -156,7 +155,7 @@ async def test_what_failed_waits_before_it_is_tried_again(tmp_path: Path) -> Non
 
 
 async def test_a_branch_that_is_always_faster_is_left_alone_after_five_rejections(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=pushing(tmp_path, f"sh {tmp_path}/faster.sh")) as loop:
+    async with engine(tmp_path, repositories=pushing(tmp_path, f"sh {tmp_path}/faster.sh")) as loop:
         there = remote_of(loop.repository)
         there.theirs(first__txt="x")
         clone = there.path.parent / "somebody-0"
@@ -173,7 +172,7 @@ async def test_a_branch_that_is_always_faster_is_left_alone_after_five_rejection
 
 
 async def test_a_push_that_arrived_before_a_crash_is_not_made_twice(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=pushing(tmp_path)) as loop:
+    async with engine(tmp_path, repositories=pushing(tmp_path)) as loop:
         there = remote_of(loop.repository)
         await done(loop, "one")
         (row,) = await rows(loop)
@@ -185,7 +184,7 @@ async def test_a_push_that_arrived_before_a_crash_is_not_made_twice(tmp_path: Pa
 
 async def test_applied_by_hand_is_pushed_too_and_says_if_not(tmp_path: Path) -> None:
     settings = [{"name": "app", "path": str(tmp_path / "app"), "branch": "main", "gates": [], "push": True}]
-    async with engine(tmp_path, isolation=OPEN, repositories=settings) as loop:
+    async with engine(tmp_path, repositories=settings) as loop:
         there = remote_of(loop.repository)
         for name in ("one", "two"):
             await loop.add(name)
@@ -198,7 +197,7 @@ async def test_applied_by_hand_is_pushed_too_and_says_if_not(tmp_path: Path) -> 
 
 
 async def test_switched_off_afterwards_it_is_not_pushed(tmp_path: Path) -> None:
-    async with engine(tmp_path, isolation=OPEN, repositories=repository(tmp_path, gate="true")) as loop:
+    async with engine(tmp_path, repositories=repository(tmp_path, gate="true")) as loop:
         there = remote_of(loop.repository)
         await done(loop, "one")
         (row,) = await rows(loop)

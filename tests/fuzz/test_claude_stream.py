@@ -22,6 +22,8 @@ from tests.fuzz.grammar import frames
 from tests.fuzz.profile import tries
 from tests.kit.stores import NOW
 
+pytestmark = pytest.mark.slow
+
 
 def understood(frame: dict[str, Any]) -> Message | None:
     """What the SDK makes of a frame as it came over the pipe; None if it refuses it (then the session is over)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ import harness.config
 from harness.config.load import load
 from harness.model.errors import ConfigError
 from tests.fuzz.profile import tries
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 TEXTS = (Path(harness.config.__file__).with_name("shipped.yaml").read_bytes(), (ROOT / "config.yaml").read_bytes())

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from harness.interrupt_file import MOST_REASON_BYTES, NAME, read_reason
 from tests.fuzz.profile import tries
 
+pytestmark = pytest.mark.slow
+
 
 @tries(200)
 @given(raw=st.binary(max_size=200) | st.text(max_size=50).map(lambda text: text.encode("utf-8", "surrogatepass")))

@@ -22,6 +22,8 @@ from tests.fuzz.grammar import BOMBS, logs
 from tests.fuzz.profile import tries
 from tests.kit.stores import NOW
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:

@@ -29,6 +29,7 @@ from tests.kit.cli import cli_slot
 T = TypeVar("T")
 Turn = Mapping[str, Any]
 QUICK: Mapping[str, Any] = {"iteration_delay": 0, "interrupt_check_interval": 1, "max_unclean_starts": 1000}
+OPEN: Mapping[str, Any] = {"level": "none"}
 GIT_IDENTITY = ("-c", "user.name=owner", "-c", "user.email=owner@example.org")
 COMPLETE: Turn = {
     "tools": [{"name": "mcp__harness__complete_work", "input": {"status": "done", "summary": "all of it"}}]
@@ -245,11 +246,15 @@ def make_repository(folder: Path) -> Path:
 def make_home(
     folder: Path, repository: Path, *, gate: str | None = None, harness: Mapping[str, Any] | None = None, **more: Any
 ) -> Path:
-    """A home with `config.yaml` for one repository. `gate` is a shell command that judges every commit."""
+    """A home with `config.yaml` for one repository. `gate` is a shell command that judges every commit.
+
+    Without isolation, unless `isolation` says more: gates and agents of these tests leave marks outside their folder.
+    """
     gates = [{"name": "tests", "type": "command", "run": gate, "timeout_seconds": 60}] if gate else []
     config = {
         "harness": {**QUICK, **(harness or {})},
         "repositories": [{"name": "app", "path": str(repository), "branch": "main", "gates": gates}],
+        "isolation": OPEN,
         **more,
     }
     folder.mkdir(parents=True)

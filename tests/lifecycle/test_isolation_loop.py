@@ -94,7 +94,7 @@ def test_gates_and_setup_commands_are_fenced_too(tmp_path: Path) -> None:
 
 def test_a_session_is_resumed_behind_the_fence(tmp_path: Path) -> None:
     first = (bash("echo begun > begun; sleep 60"), commit(), COMPLETE, DONE)
-    with yard(tmp_path, sessions(one=first), gate="test -f work.txt") as place:
+    with yard(tmp_path, sessions(one=first), isolation={"level": "outer", "required": True}) as place:
         place.add("one")
         loop = place.start()
         until(place.tool, 40, "the tool")

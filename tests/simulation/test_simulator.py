@@ -13,6 +13,8 @@ from harness.testing.campaign import Report, simulate
 from harness.testing.faults import FAULTS
 from harness.testing.simulate import Order, failure, main, stories
 
+pytestmark = pytest.mark.slow
+
 # A seed that shows the bug soon today; any other change of the loop makes it another story, so more are tried.
 SOON = {
     "no-fence-check": 1,

@@ -36,6 +36,7 @@ def test_ordinary_work_goes_through(command: str) -> None:
     assert POLICY.judge("Bash", {"command": command}) is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(REACHED.level != "outer", reason=f"bubblewrap cannot be used here: {REACHED.why}")
 @pytest.mark.parametrize("number", range(len(of("held"))))
 def test_what_text_cannot_see_is_held_by_the_fence(tmp_path: Path, number: int) -> None:

@@ -13,6 +13,8 @@ from harness.model.session import Limits
 from harness.testing.recordings import Recording, cut, load, stretched
 from harness.testing.replay import corpus, files, judge, main
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits()
 SHIPPED = [load(log) for log in files([])]
 NAMES = [recording.name for recording in SHIPPED]

@@ -130,9 +130,9 @@ def main() -> None:
         KINDS[action.removeprefix("as-")](int(rest[0]))
         return
     let_loose(rest or list(KINDS))
-    os.write(1, b'{"type":"ready"}\n')
     if action == "then-ignore":
         be_deaf()
+    os.write(1, b'{"type":"ready"}\n')
     if action != "then-exit":
         sleep_on()
 
