@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -67,11 +68,14 @@ class Caller:
         call = Invocation(environ=self.environ, cwd=self.home.root, now=self._now)
         out, err = io.StringIO(), io.StringIO()
         before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin.encode()))
+        root = logging.getLogger()
+        handlers = root.handlers[:]
         try:
             with redirect_stdout(out), redirect_stderr(err):
                 code = main(words, call)
         finally:
             sys.stdin = before
+            root.handlers = handlers  # a command of its own process takes what it captures with it
         return Said(code, out.getvalue(), err.getvalue())
 
     def _now(self) -> datetime:
