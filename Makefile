@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL_FILES = loop $(filter-out %.sh,$(wildcard scripts/*))
 
-.PHONY: check venv lint types contracts shell fast test bench simulate chaos fuzz replay soak lock
+.PHONY: check venv lint types contracts shell fast test bench simulate chaos fuzz replay soak night lock
 
 check: lint types contracts shell fast
 
@@ -23,7 +23,7 @@ shell: venv
 	.venv/bin/shellcheck $(SHELL_FILES) .ci/run
 
 fast: venv
-	scripts/test -m "not cli and not process and not slow"
+	scripts/test -m "not cli and not process and not slow and not night"
 
 test: venv
 	scripts/test
@@ -59,6 +59,10 @@ replay: venv
 soak: SESSIONS = 5000
 soak: venv
 	$(PYTHON) -m bench.soak --sessions $(SESSIONS)
+
+# Long plays that the suite leaves out (pytest marker night)
+night: venv
+	scripts/test -m night
 
 lock:
 	scripts/lock

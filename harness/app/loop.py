@@ -81,21 +81,25 @@ def run_loop(
     with alone(home), _courteous():
         reduce_environment(loaded, environ)
         become_subreaper()
-        return asyncio.run(_run(loaded, course, journalist, environ, again or (lambda: loaded)))
+        try:
+            return asyncio.run(_run(loaded, course, journalist, environ, again or (lambda: loaded)))
+        except asyncio.CancelledError:  # by _called_off alone
+            sys.exit(0)
 
 
 async def _run(
     loaded: Loaded, course: Course, journalist: Journalist, environ: Mapping[str, str], again: Callable[[], Loaded]
 ) -> Ended:
-    parts = build(loaded, journalist, environ)
-    try:
-        await _warm(parts, course)
-        for finding in check_start(loaded, parts.agents, parts.prompts, parts.fence):
-            journalist.line("WARN", "preflight", check=finding.check, found=finding.found, mend=finding.mend)
-        reload = Reload(parts.readers, again, journalist, environ, parts.state.run, parts.prompts, parts.fence)
-        return await _started(parts, course, journalist, reload)
-    finally:
-        await parts.thread.close()
+    with _called_off():
+        parts = build(loaded, journalist, environ)
+        try:
+            await _warm(parts, course)
+            for finding in check_start(loaded, parts.agents, parts.prompts, parts.fence):
+                journalist.line("WARN", "preflight", check=finding.check, found=finding.found, mend=finding.mend)
+            reload = Reload(parts.readers, again, journalist, environ, parts.state.run, parts.prompts, parts.fence)
+            return await _started(parts, course, journalist, reload)
+        finally:
+            await parts.thread.close()
 
 
 async def _warm(parts: Parts, course: Course) -> None:
@@ -188,6 +192,21 @@ def _courteous() -> Iterator[None]:
     try:
         yield
     finally:
+        signal.signal(signal.SIGTERM, _too_late)
+
+
+@contextmanager
+def _called_off() -> Iterator[None]:
+    """TERM before the loop listens ends the start where it waits: an exit raised inside a step of the event loop could
+    leave somebody waiting for that step for ever.
+    """
+    loop, start = asyncio.get_running_loop(), asyncio.current_task()
+    assert start is not None
+    loop.add_signal_handler(signal.SIGTERM, start.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, _too_late)
 
 

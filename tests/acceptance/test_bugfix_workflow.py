@@ -9,7 +9,7 @@ import pytest
 from tests.kit.bugfix import Fix, tree, workshop
 from tests.kit.loop import git
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.night]
 
 OLD = {
     "shout/__init__.py": "def shout(text):\n    return text.upper() + '!'\n",

@@ -23,12 +23,12 @@ from harness.model.work import WorkItem
 from tests.kit.sampling import Sampler, least, slope
 from tests.kit.user import git, repository
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.night]
 
-ITERATIONS = 120
+ITERATIONS = 200
 SETTLED = 50
 SLOPE_BYTES = 20 * 1024
-THIRD = 25
+THIRD = 50
 CONFIG = """\
 harness: {{iteration_delay: 0, interrupt_check_interval: 1}}
 agents: {{default: {{type: scripted}}}}
@@ -46,7 +46,7 @@ def steps(number: int) -> list[Mapping[str, Any]]:
     ]
 
 
-def test_many_iterations_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_hundred_iterations_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IS_SANDBOX", "1")
     environ = dict(os.environ)
     home = Home(tmp_path / "house")

@@ -268,7 +268,9 @@ def test_beside_a_running_loop_an_item_that_is_worked_on_is_refused_and_another_
         assert runs.wait(60) == 0
 
 
-@pytest.mark.parametrize("finished_by", ["submit", "return", "loop"])
+@pytest.mark.parametrize(
+    "finished_by", ["submit", *(pytest.param(way, marks=pytest.mark.night) for way in ("return", "loop"))]
+)
 def test_a_hand_in_that_is_killed_while_its_gates_run_is_with_its_person_again(loop: Caller, finished_by: str) -> None:
     loop.home.config.write_text(CONFIG.replace(GATE, "touch begun; sleep 300"))
     add(loop)
@@ -377,6 +379,7 @@ def test_an_interrupted_hand_in_is_with_its_person_at_once(loop: Caller) -> None
     assert "ended before it was proved" in left.reason
 
 
+@pytest.mark.night
 def test_killed_at_any_moment_the_same_commands_come_to_the_same_end(loop: Caller) -> None:
     add(loop)
     moments = [0.2 * number for number in range(1, 8)]

@@ -292,7 +292,7 @@ def wrong_with(here: World, name: str, case: Case) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("level", ["outer", "none"])
+@pytest.mark.parametrize("level", ["outer", pytest.param("none", marks=pytest.mark.night)])
 def test_no_deed_is_integrated_and_each_has_its_reason(tmp_path: Path, level: str) -> None:
     with world(tmp_path, list(CASES), agents=SCRIPTED, isolation={"level": level}) as here:
         add(here, CASES)
@@ -312,7 +312,7 @@ def test_no_deed_is_integrated_and_each_has_its_reason(tmp_path: Path, level: st
 NOT_BOTH = "! { test -f left.txt && test -f right.txt; }"
 
 
-@pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
+@pytest.mark.parametrize("order", [("left", "right"), pytest.param(("right", "left"), marks=pytest.mark.night)])
 def test_green_alone_and_red_together_never_reaches_the_branch(tmp_path: Path, order: tuple[str, str]) -> None:
     """Both are at work on the same base; whichever comes second goes back with what was red, uncounted."""
     first, second = order

@@ -73,6 +73,7 @@ def assert_once(place: Yard, there: Remote, *, pushes: int = 1) -> None:
     assert subjects.count("add work.txt") == 1
 
 
+@pytest.mark.night
 def test_killed_while_the_gates_run(place: Yard, there: Remote) -> None:
     (place.folder / "gate.sh").write_text(f"{killing(place)}\ntest -f work.txt\n")
     place.add("one", script=WORK)
@@ -96,6 +97,7 @@ def test_killed_after_the_remote_took_it(place: Yard, there: Remote) -> None:
     assert_once(place, there)
 
 
+@pytest.mark.night
 def test_killed_while_it_is_proved_with_what_the_remote_had(place: Yard, there: Remote) -> None:
     there.theirs(theirs__txt="x")
     (place.folder / "gate.sh").write_text(f"{killing(place, when='test -f theirs.txt')}\ntest -f work.txt\n")
@@ -105,6 +107,7 @@ def test_killed_while_it_is_proved_with_what_the_remote_had(place: Yard, there: 
     assert there.git("show", "main:theirs.txt") == "x"
 
 
+@pytest.mark.night
 @pytest.mark.parametrize("event", ["integration.intended", "integration.applied"])
 def test_killed_as_soon_as_the_journal_has_it(place: Yard, there: Remote, event: str) -> None:
     there.hook("pre-receive", "sleep 0.5")

@@ -11,7 +11,7 @@ import pytest
 from tests.kit.endings import assert_as_on_the_page
 from tests.kit.loop import Turn, Yard, sessions, until, work, yard
 
-pytestmark = [pytest.mark.cli, pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.cli, pytest.mark.process, pytest.mark.slow, pytest.mark.night]
 
 BUSY_SECONDS = 4
 SURVIVED: Mapping[str, Mapping[str, Any]] = {

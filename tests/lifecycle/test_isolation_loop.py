@@ -61,7 +61,7 @@ def test_an_agent_works_behind_the_fence_and_reaches_nothing_else(tmp_path: Path
         assert place.item("probe").outcome == "verified"
 
 
-@pytest.mark.parametrize("level", ["outer", "none"])
+@pytest.mark.parametrize("level", ["outer", pytest.param("none", marks=pytest.mark.night)])
 @pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"])
 def test_the_credential_is_in_no_tools_environment_and_in_no_file(tmp_path: Path, level: str, name: str) -> None:
     """The endpoint refuses requests without a credential, so a session that works has used it."""

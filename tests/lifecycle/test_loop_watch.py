@@ -48,6 +48,7 @@ def test_an_alert_is_said_everywhere_and_the_session_goes_on(tmp_path: Path) -> 
         assert place.log().count("Alert: session is beyond") == 1
 
 
+@pytest.mark.night
 def test_a_session_is_ended_and_saved_where_the_configuration_says_so(tmp_path: Path) -> None:
     script = (bash(f"echo half > half.txt; {BUSY}"), COMPLETE, DONE)
     with yard(tmp_path, sessions(busy=script), watch=watch(ends_session=True)) as place:
