@@ -25,8 +25,6 @@ PARTS = {
 }
 FORBIDDEN = {"asyncio", "claude_agent_sdk", "pydantic", "structlog", "jinja2", "starlette", "textual", "yaml", "git"}
 MOST_CPU_SECONDS = 0.25
-AS_ASYNCIO = 3.5
-"""On a machine that is slow just now: so many times what one import of asyncio costs there."""
 LOOK = """
 import json, sys
 before = set(sys.modules)
@@ -57,15 +55,13 @@ def test_a_read_command_loads_only_what_it_may(worked, command):
 
 @pytest.mark.process
 def test_status_costs_less_than_a_quarter_second_of_cpu_with_its_launcher(worked):
-    status = [cost(worked, ROOT / "loop", "-C", worked.home.root, "status", code=3) for _ in range(5)]
-    yardstick = [cost(worked, sys.executable, "-I", "-c", "import asyncio") for _ in range(5)]
-    assert min(status) < max(MOST_CPU_SECONDS, AS_ASYNCIO * min(yardstick)), (status, yardstick)
-
-
-def cost(worked, *command, code=0):
-    """CPU seconds of a command."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, env=worked.environ, capture_output=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == code, done.stderr
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    costs = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [ROOT / "loop", "-C", worked.home.root, "status"], env=worked.environ, capture_output=True, check=False
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 3, done.stderr
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(costs) < MOST_CPU_SECONDS, costs
