@@ -13,7 +13,7 @@ from harness.app.agents import make_agents
 from harness.app.composing import TemplateComposer
 from harness.app.environments import Environments
 from harness.app.fence import Fence, make_fence
-from harness.app.guards import Guards, make_guards
+from harness.app.guards import checkups, sources
 from harness.app.measuring import LogMeter
 from harness.app.planner import ConfigPlanner
 from harness.app.processes import LockedProcesses
@@ -29,6 +29,7 @@ from harness.engine.bundle import Bundles
 from harness.engine.dossier import Dossiers
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
+from harness.engine.guards import Guards, make_guards
 from harness.engine.housekeeper import Housekeeper
 from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
@@ -137,13 +138,13 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     switches = loaded.config.harness.interrupts.model_dump()
     most = loaded.config.harness.max_consecutive_failures
     interrupts = Interrupts(books, clock, state, home, switches, most)
-    guards = make_guards(home, books, clock, state, planner)
+    guards = make_guards(books, clock, state, planner, home.interrupt_file, sources(planner))
     dossiers = Dossiers(books, clock, home, records, records.dossier)
     witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home))
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
     prover = GateProver(loaded, environments, merger, home)
     integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))
-    sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, guards.checkups)
+    sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, checkups(planner))
     tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
     processes = LockedProcesses(home)
     evidence = EvidenceTools(books, clock, state, processes, workspaces, planner, records, meter, home)
@@ -154,14 +155,13 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     intake = Intake(books, clock, state, mirror)
     timekeeper = Timekeeper(books, clock, state, slept_seconds)
     wal = home.database.with_name(home.database.name + "-wal")
-    others = (
+    others: tuple[Component, ...] = (
         Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file]),
         watch,
         reconciler,
         integrator,
         intake,
-        guards.pressure,
-        guards.own_memory,
+        *guards.components,
         DiskWatch(books, clock, state, lambda: _free(home)),
         Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
         Pulse(clock, (records.touch_current, Reaper().reap)),

@@ -134,8 +134,7 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             state.outcomes.clear()
             await parts.interrupt_watch.tick()
             await reload.readers.interrupts.consecutive()
-            for breaker in (parts.guards.api, parts.guards.spawns):
-                await breaker.begin()
+            await parts.guards.remember()
             await parts.intake.tick()
             supervisor = Supervisor(clock, lambda name, exc: _failed(journalist, name, exc), state.stop)
             await supervisor.run(parts.worker(course), parts.others)

@@ -10,21 +10,17 @@ from typing import Any
 
 from harness.engine.breakers import ApiBreaker, SpawnBreaker
 from harness.engine.budget import Purse
-from harness.engine.plan import Planner
+from harness.engine.guards import Guards, make_guards
 from harness.engine.pressure import PressureWatch
-from harness.engine.state import LoopState
 from harness.engine.throttle import Throttle
 from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import Disposition, Outcome
 from harness.model.session import SessionRow
 from harness.model.work import Lease, WorkItem
-from harness.ports import Books, Settlement
+from harness.ports import Settlement
 from harness.store import rows
-from harness.testing.guards import Guards, make_guards
 from harness.testing.machine import Design
 from harness.testing.standins import SimulatedStore
-from harness.testing.virtual import Process
-from harness.testing.world import World
 
 LOST_EVERY = 40
 
@@ -123,8 +119,8 @@ class Hardy(PressureWatch):
 def _with(**wrong: type[Any]) -> Design:
     """The loop as it is, but for these guards: of another class, made of the same parts."""
 
-    def made(world: World, books: Books, process: Process, state: LoopState, planner: Planner) -> Guards:
-        guards = make_guards(world, books, process, state, planner)
+    def made(*parts: Any) -> Guards:
+        guards = make_guards(*parts)
         return replace(guards, **{name: _as(kind, getattr(guards, name)) for name, kind in wrong.items()})
 
     return Design(guards=made)

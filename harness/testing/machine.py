@@ -10,24 +10,23 @@ from typing import Any, cast
 from harness.engine.attempt import Attempt
 from harness.engine.bell import Bell
 from harness.engine.evidence import EvidenceTools
+from harness.engine.guards import Guards, make_guards
 from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.mover import IntegratorTools
 from harness.engine.patience import PatientBooks
-from harness.engine.plan import Planner
 from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
 from harness.engine.state import LoopState
-from harness.engine.supervisor import Supervisor
+from harness.engine.supervisor import Component, Supervisor
 from harness.engine.surroundings import DiskWatch
 from harness.engine.timekeeper import Timekeeper
 from harness.engine.worker import Course, Worker, WorkerTools
 from harness.model.errors import HarnessError
-from harness.ports import Books, LeaseRules, Merger, Workspaces
+from harness.ports import LeaseRules, Merger, Workspaces
 from harness.store.sqlite import SqliteStore
-from harness.testing.guards import Guards, make_guards
 from harness.testing.standins import (
     SimulatedBooks,
     SimulatedComposer,
@@ -38,6 +37,7 @@ from harness.testing.standins import (
     SimulatedRecords,
     SimulatedStore,
     SimulatedSurroundings,
+    simulated_sources,
 )
 from harness.testing.virtual import Boundary, Process
 from harness.testing.world import REPOSITORIES, Disk, SimulatedAgent, World
@@ -52,7 +52,7 @@ SWITCHES = {"session_timeout": "item", "quality_gate_failure": "item", "blocked_
 class Design:
     """What a loop is made of where a test may plant a fault: a store, guards, and a reconciler."""
 
-    guards: Callable[[World, Books, Process, LoopState, Planner], Guards] = make_guards
+    guards: Callable[..., Guards] = make_guards
     store: Callable[[Path, Disk], SqliteStore] = SimulatedStore
     reconciler: type[Reconciler] = Reconciler
 
@@ -80,7 +80,10 @@ class Machine:
             self.books, self.process, self.state, world.home, SWITCHES, MAX_CONSECUTIVE_FAILURES
         )  # fmt: skip
         self.planner = SimulatedPlanner(SimulatedAgent(world, self.process))
-        self.guards = self.design.guards(world, self.books, self.process, self.state, self.planner)
+        self.guards = self.design.guards(
+            self.books, self.process, self.state, self.planner, world.home.interrupt_file,
+            simulated_sources(world, name),
+        )  # fmt: skip
         self.settler = Settler(
             self.books, self.process, self.state, SimulatedRecords(world), self.interrupts, spread.random,
             self.guards.witnesses,
@@ -110,7 +113,7 @@ class Machine:
         now = self.process.now
         try:
             await self.books(lambda s: s.register(state.owner, pid=1, boot="boot", start=1, kind="loop", now=now()))
-            await self.guards.purse.begin()
+            await self.guards.begin()
             await self.books(lambda s: s.begin_run(state.run, pid=1, version="simulated", now=now()))
             self.books.patient = True
             reconciler, watch = self._reconciler(), self._watch()
@@ -121,7 +124,9 @@ class Machine:
             await self.interrupts.consecutive()
             await self.guards.remember()
             disk = DiskWatch(self.books, self.process, state, world.disk.measure)
-            others = (watch, reconciler, self.integrator, self.guards.pressure, disk, timekeeper)
+            others: tuple[Component, ...] = (
+                watch, reconciler, self.integrator, *self.guards.components, disk, timekeeper,
+            )  # fmt: skip
             await Supervisor(self.process, self._failed, state.stop).run(self._worker(course), others)
         finally:
             if self.process.alive:

@@ -9,16 +9,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from harness.engine.guards import Sources
 from harness.engine.plan import Judgement, Plan, PromptRequest, Proof
 from harness.model.errors import DiskFull, NotFound
 from harness.model.session import Limits, SessionRow
 from harness.model.verdict import Verdict
+from harness.model.vitals import Rule
 from harness.model.work import WorkItem
 from harness.ports import Agent, Prompt, RepositoryRef, Store
 from harness.store.sqlite import SqliteStore
 from harness.testing.money import MOST_USD, Money
 from harness.testing.virtual import Process
-from harness.testing.world import REPOSITORIES, Disk, World
+from harness.testing.world import REPOSITORIES, THRESHOLDS, Disk, World
 
 T = TypeVar("T")
 
@@ -175,6 +177,21 @@ class SimulatedProcesses:
     async def end_session(self, row: SessionRow, *, term_seconds: float = 0.0) -> int:
         del term_seconds
         return self.world.end_session(row.id)
+
+
+def simulated_sources(world: World, owner: str) -> Sources:
+    """Budgets and readings are the world's; the spread of the throttle is drawn from the seed.
+
+    A simulated process has no memory of its own to measure: the system does not tell.
+    """
+    return Sources(
+        budgets=lambda: world.money.budgets,
+        readings=lambda: world.readings,
+        thresholds=lambda: THRESHOLDS,
+        own_bytes=lambda: None,
+        own_rule=Rule,
+        spread=world.random(f"throttle of {owner}").random,
+    )
 
 
 class SimulatedStore(SqliteStore):
