@@ -27,7 +27,7 @@ class GitChange:
 
     async def files(self) -> Sequence[ChangedFile]:
         """Raises GitError."""
-        listed = await opened(self.repo).run(
+        listed = await opened(self.repo).settled(
             "diff-tree", "-r", "-z", "--no-renames", "--no-ext-diff", "--name-status", self.base, self.head
         )
         fields = listed.names
@@ -65,7 +65,7 @@ class GitChange:
 
 async def fork(repo: RepositoryRef, one: str, other: str) -> str:
     """The newest commit that both have. Raises GitError if they have none."""
-    return await opened(repo).line("merge-base", "--end-of-options", one, other)
+    return (await opened(repo).settled("merge-base", "--end-of-options", one, other)).text
 
 
 async def leftovers(repo: RepositoryRef, folder: Path, commit: str) -> tuple[str, ...]:

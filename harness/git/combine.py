@@ -45,7 +45,7 @@ class Combiner:
 
     async def combine(self, work: str, onto: str, ways: Ways) -> Combined:
         """The commit that has both, or None with what is left in conflict. Nothing points to it yet."""
-        if await self.git.holds("merge-base", "--is-ancestor", onto, work):
+        if await self.git.descends(work, onto):
             return Combined(work)
         tries: list[Try] = []
         state: Merge | None = None
@@ -67,7 +67,7 @@ class Combiner:
 
     async def _theirs(self, work: str, onto: str, paths: Sequence[str]) -> tuple[str, ...]:
         """The commits of the branch that touched these paths since the work began, newest first."""
-        base = await self.git.line("merge-base", onto, work)
+        base = (await self.git.settled("merge-base", onto, work)).text
         limits = (f"--max-count={MOST_TOLD}", "--no-show-signature", "--format=%h %s")
         listed = await self.git.run("log", *limits, f"{base}..{onto}", "--", *paths)
         return tuple(listed.text.splitlines())

@@ -84,7 +84,7 @@ class GitMerger:
                 return
             if now != expected:
                 raise NotFastForward(f"{branch} has moved from {expected[:12]} to {now[:12]}")
-            if not await git.holds("merge-base", "--is-ancestor", now, commit):
+            if not await git.descends(commit, now):
                 raise NotFastForward(f"{commit[:12]} does not contain {branch} at {now[:12]}")
             checkouts = await _checkouts(git, branch)
             if checkouts:
@@ -99,8 +99,7 @@ class GitMerger:
 
     async def kept(self, repo: RepositoryRef, item: str, name: str) -> str | None:
         ref = f"refs/harness/{item}/{name}"
-        found = await opened(repo).run("show-ref", "--verify", "--hash", "--end-of-options", ref, accept=(0, 128))
-        return found.text if found.code == 0 else None
+        return await opened(repo).ref(ref)
 
     async def contains(self, repo: RepositoryRef, branch: str, commit: str) -> bool:
         """Raises NotFound without the branch, GitError without the commit."""
@@ -109,7 +108,7 @@ class GitMerger:
 
     async def has(self, repo: RepositoryRef, commit: str, ancestor: str) -> bool:
         """Raises GitError if either is not there."""
-        return await opened(repo).holds("merge-base", "--is-ancestor", "--end-of-options", ancestor, commit)
+        return await opened(repo).descends(commit, ancestor)
 
     async def revert(self, repo: RepositoryRef, onto: str, base: str, commit: str, item: str) -> str:
         """Raises Conflict, Refused, GitError."""

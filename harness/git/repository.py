@@ -42,9 +42,8 @@ def opened(repo: RepositoryRef) -> Git:
 async def tip(repo: RepositoryRef, branch: str) -> str:
     """The commit of a local branch. Raises NotFound, naming the branches there are."""
     git = opened(repo)
-    found = await git.run("show-ref", "--verify", "--hash", "--end-of-options", f"refs/heads/{branch}", accept=(0, 128))
-    if found.code == 0:
-        return found.text
+    if found := await git.ref(f"refs/heads/{branch}"):
+        return found
     raise await _no_branch(git, repo.path, branch)
 
 

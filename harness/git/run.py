@@ -13,11 +13,13 @@ import os
 import re
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from harness.git.foreign import REF, SHA
 from harness.model.errors import DiskFull, GitError, HarnessError, ToolMissing
 
 TIMEOUT_SECONDS = 120.0
@@ -53,6 +55,10 @@ PRIVATE_SWITCHES: Mapping[str, str] = {
 
 DURABLE_SWITCHES: Mapping[str, str] = {"core.fsync": "objects,reference", "core.fsyncMethod": "batch"}
 """Work that was saved survives a power cut: git leaves loose objects to the file system otherwise."""
+
+SETTLED_COMMANDS = frozenset({"diff-tree", "merge-base", "rev-list"})
+SETTLED_WORD = re.compile(r"-.*|(?:[0-9a-f]{40}|[0-9a-f]{64})(?:\.\.(?:[0-9a-f]{40}|[0-9a-f]{64}))?")
+SETTLED_ENTRIES, SETTLED_BYTES = 512, 64 << 10
 
 LOCKED = re.compile(r"\.lock': File exists|unable to lock|Another git process seems to be running", re.IGNORECASE)
 IDENTITY: Mapping[str, str] = {
@@ -97,6 +103,24 @@ class Git:
     durable: bool = True
     timeout_seconds: float = TIMEOUT_SECONDS
 
+    async def settled(self, *arguments: str, accept: Sequence[int] = (0,)) -> Result:
+        """The answer of a command about objects named by their full ids: it never changes, so git is asked once.
+
+        Asked again every time: commands other than `diff-tree`, `merge-base` and `rev-list`, abbreviated ids, and
+        shallow repositories, whose history can grow at the old end. Raises GitError as `run` does.
+        """
+        key = (self.git_dir, arguments)
+        known = _ANSWERS.get(key)
+        if known is not None and known.code in accept:
+            return known
+        answer = await self.run(*arguments, accept=accept)
+        lasting = arguments[0] in SETTLED_COMMANDS and all(map(SETTLED_WORD.fullmatch, arguments[1:]))
+        if lasting and len(answer.out) <= SETTLED_BYTES and not (self.git_dir / "shallow").exists():
+            _ANSWERS[key] = answer
+            while len(_ANSWERS) > SETTLED_ENTRIES:
+                _ANSWERS.popitem(last=False)
+        return answer
+
     async def run(
         self,
         *arguments: str,
@@ -127,6 +151,23 @@ class Git:
     async def holds(self, *arguments: str) -> bool:
         """The answer of a command that says yes with exit 0 and no with exit 1."""
         return (await self.run(*arguments, accept=(0, 1))).code == 0
+
+    async def descends(self, commit: str, ancestor: str) -> bool:
+        """Whether `ancestor` is `commit` or in its history, by full ids. Raises GitError if one is missing."""
+        return (await self.settled("merge-base", "--is-ancestor", ancestor, commit, accept=(0, 1))).code == 0
+
+    async def ref(self, name: str) -> str | None:
+        """The object a full ref name points to, None without it.
+
+        A loose ref is a file with the id; anything else (packed, symbolic, another ref store) git itself is asked.
+        """
+        if REF.fullmatch(name):
+            with contextlib.suppress(OSError, ValueError):
+                text = (self.git_dir / name).read_text(encoding="ascii").strip()
+                if SHA.fullmatch(text):
+                    return text
+        found = await self.run("show-ref", "--verify", "--hash", "--end-of-options", name, accept=(0, 128))
+        return found.text if found.code == 0 else None
 
     def _argv(self, arguments: Sequence[str]) -> list[str]:
         switches = {
@@ -162,6 +203,10 @@ class Git:
             raise GitError(f"{_shown(arguments)} did not end within {limit} in {self.git_dir}") from exc
         finally:
             await _finish(process)
+
+
+_ANSWERS: OrderedDict[tuple[Path, tuple[str, ...]], Result] = OrderedDict()
+"""What `Git.settled` has learnt, oldest first."""
 
 
 def base_environment(*, users: bool = False) -> dict[str, str]:

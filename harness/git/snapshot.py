@@ -21,6 +21,7 @@ from harness.git.run import Git, readable
 from harness.model.errors import GitError
 
 NESTED_DEPTH = 4
+KNOWN_TREES = 256
 NO_INDEX = Path("/nonexistent/index")
 POINTER = b"160000 "
 UNOPENED = re.compile(r"could not open directory '(.+)': ", re.MULTILINE)
@@ -50,8 +51,34 @@ async def take(git: Git, *, limit_bytes: int, everything: bool = False) -> Snaps
             await _record(git, wanted)
         except GitError:
             skipped += await _record_unconverted(git, wanted)
+    return Snapshot(await _tree(git), (*map(readable, skipped), *unopened))
+
+
+async def _tree(git: Git) -> str:
+    """The tree of the index; written once for as long as nobody touches the index or collects the tree as garbage."""
+    assert git.index is not None
+    known = _TREES.get(git.index)
+    if known and known[0] == _stamp(git.index) and _is_loose(git, known[1]):
+        return known[1]
     tree = await git.line("write-tree")
-    return Snapshot(tree, (*map(readable, skipped), *unopened))
+    _TREES[git.index] = (_stamp(git.index), tree)
+    while len(_TREES) > KNOWN_TREES:
+        _TREES.pop(next(iter(_TREES)))
+    return tree
+
+
+def _is_loose(git: Git, tree: str) -> bool:
+    return (git.git_dir / "objects" / tree[:2] / tree[2:]).is_file()
+
+
+def _stamp(index: Path) -> tuple[int, int, int]:
+    """Git replaces an index, it never writes into one: another content is another file."""
+    found = index.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+_TREES: dict[Path, tuple[tuple[int, int, int], str]] = {}
+"""By index file: its stamp, and the tree it stands for."""
 
 
 async def align(git: Git, commit: str) -> None:

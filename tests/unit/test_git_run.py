@@ -172,3 +172,76 @@ def test_any_head_file_is_a_commit_or_nothing(tmp_path_factory: pytest.TempPathF
     (folder / ".git" / "HEAD").write_bytes(content)
     found = foreign.head(folder)
     assert found is None or content.strip() == found.encode()
+
+
+async def commit(git: Git, *parents: str, message: str = "one") -> str:
+    tree = await git.line("hash-object", "-t", "tree", "-w", "--stdin")
+    return await git.line("commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", message)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Every command that git is started for from now on."""
+    asked: list[tuple[str, ...]] = []
+    once = Git._once
+
+    async def noted(self: Git, arguments: tuple[str, ...], *rest: object) -> run.Result:
+        asked.append(tuple(arguments))
+        return await once(self, arguments, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Git, "_once", noted)
+    return asked
+
+
+async def test_what_full_ids_answer_is_asked_once(git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await commit(git)
+    second = await commit(git, first, message="two")
+    asked = counted(monkeypatch)
+    for _ in range(3):
+        assert await git.descends(second, first)
+        assert not await git.descends(first, second)
+        assert (await git.settled("rev-list", f"{first}..{second}")).text == second
+    assert len(asked) == 3
+
+
+async def test_what_can_change_is_asked_every_time(git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await commit(git)
+    await git.run("update-ref", "refs/heads/main", first)
+    assert (await git.settled("rev-list", "refs/heads/main")).text == first
+    second = await commit(git, first, message="two")
+    await git.run("update-ref", "refs/heads/main", second)
+    assert (await git.settled("rev-list", "refs/heads/main")).text.split() == [second, first]
+    (git.git_dir / "shallow").write_text(f"{second}\n")
+    asked = counted(monkeypatch)
+    assert [await git.descends(second, first) for _ in range(2)] == [False, False]
+    assert len(asked) == 2
+
+
+async def test_a_commit_that_is_missing_is_no_answer_that_stays(git: Git) -> None:
+    first = await commit(git)
+    with pytest.raises(GitError):
+        await git.descends("1" * 40, first)
+    assert await git.descends(first, first)
+
+
+async def test_a_ref_is_read_wherever_git_keeps_it(git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await commit(git)
+    second = await commit(git, first, message="two")
+    await git.run("update-ref", "refs/heads/a/b", first)
+    await git.run("symbolic-ref", "refs/heads/alias", "refs/heads/a/b")
+    asked = counted(monkeypatch)
+    assert await git.ref("refs/heads/a/b") == first
+    assert not asked
+    await git.run("pack-refs", "--all")
+    assert await git.ref("refs/heads/a/b") == first
+    assert await git.ref("refs/heads/alias") == first
+    await git.run("update-ref", "refs/heads/a/b", second)
+    assert await git.ref("refs/heads/a/b") == second
+    assert await git.ref("refs/heads/none") is None
+
+
+@pytest.mark.parametrize("name", ["refs/heads/../../config", "../outside", "refs/heads/.hidden", "refs/heads/a b"])
+async def test_a_name_that_is_no_ref_reads_no_file(git: Git, name: str) -> None:
+    for path in (git.git_dir / name, git.git_dir / "refs/heads" / name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1" * 40)
+    assert await git.ref(name) is None
