@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from harness.model.errors import DiskFull, HarnessError, Refused
@@ -25,17 +23,19 @@ def replace(path: Path, data: bytes | str, *, mode: int = 0o600, durable: bool =
     """
     raw = data.encode() if isinstance(data, str) else data
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
+        # Not the module tempfile: it loads `random` and `shutil`, which cost a read command more than its question.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as out:
             out.write(raw)
             os.fchmod(out.fileno(), mode)
             if durable:
                 out.flush()
                 os.fsync(out.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except OSError as exc:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise translate(exc, path) from exc
 
 
@@ -66,6 +66,8 @@ def discard(folder: Path, *, under: Path) -> None:
         target.unlink()
         return
     if target.exists():
+        import shutil  # noqa: PLC0415 - dear, and only for deleting
+
         _unlock(target)
         shutil.rmtree(target)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import sys
-import traceback
 from datetime import UTC, datetime
 
 import click
@@ -68,7 +67,9 @@ def of_click(exc: click.ClickException) -> Usage:
 
 def unexpected(call: Invocation, exc: Exception, argv: list[str]) -> HarnessError:
     """What a fault of ours looks like: one line with an id; the traceback lies in state/logs/cli.log under it."""
-    number = secrets.token_hex(4)
+    import traceback  # noqa: PLC0415 - dear, and only for faults
+
+    number = os.urandom(4).hex()
     text = "".join(traceback.format_exception(exc))
     if call.environ.get("DEBUG"):
         sys.stderr.write(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any
 
@@ -144,6 +143,8 @@ class LazyGroup(_Sectioned, click.Group):
 
     def _near(self, name: str) -> str:
         """The nearest commands: names of this level, else whole paths anywhere that hold or resemble the word."""
+        from difflib import get_close_matches  # noqa: PLC0415 - for mistyped commands only
+
         level = [self._named(each) for each, entry in table.below(self.path) if entry is None or entry.built]
         everywhere = [entry.path for entry in table.COMMANDS if entry.built]
         near = get_close_matches(self._named(name), [*level, *everywhere], n=3)

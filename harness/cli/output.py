@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +33,11 @@ class Screen:
 
 
 def screen(call: Invocation) -> Screen:
-    width = shutil.get_terminal_size().columns if call.terminal else PIPED_WIDTH
-    return Screen(call.terminal, call.colour, width)
+    if not call.terminal:
+        return Screen()
+    import shutil  # noqa: PLC0415 - loads three kinds of compression, which nobody who reads through a pipe needs
+
+    return Screen(True, call.colour, shutil.get_terminal_size().columns)
 
 
 def show(call: Invocation, answer: Answer, text: Callable[[Any, Screen], Iterable[str]] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -48,6 +47,8 @@ def queue_file_edited(home: Home, store: SqliteStore | None) -> bool:
     """Whether `state/queue.json` holds something that we neither wrote nor took in yet."""
     if not home.queue_file.is_file():
         return False
+    import hashlib  # noqa: PLC0415 - loads OpenSSL
+
     raw = home.queue_file.read_bytes()
     kept = store.mirror_base(home.queue_file.name) if store is not None else None
     return kept is None or hashlib.sha256(raw).hexdigest() not in kept[0].split()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.model.vitals import Look
 from harness.proc import resources
+from harness.proc.usage import TreeUsage, tree_usage
 
 MOST_ENTRIES = 50_000
 """A workspace with more entries is not looked through: its changes are unknown, which alarms nobody."""
@@ -21,12 +22,12 @@ class SessionGauge:
 
     def __init__(self, workspace: Path) -> None:
         self._changes = Changes(workspace)
-        self._last: resources.TreeUsage | None = None
+        self._last: TreeUsage | None = None
         self._cpu_seconds = 0.0
         self._disk_bytes = 0.0
 
     def look(self, pid: int) -> Look:
-        usage, machine = resources.tree_usage(pid), resources.memory()
+        usage, machine = tree_usage(pid), resources.memory()
         self._add(usage)
         return Look(
             cpu_seconds=self._cpu_seconds,
@@ -35,7 +36,7 @@ class SessionGauge:
             changed_files=self._changes.count(),
         )
 
-    def _add(self, now: resources.TreeUsage) -> None:
+    def _add(self, now: TreeUsage) -> None:
         """What has grown. A process that ends unreaped takes its share of the sum along: that is no negative use."""
         if self._last is not None:
             self._cpu_seconds += max(0.0, now.cpu_seconds - self._last.cpu_seconds) / resources.processors()

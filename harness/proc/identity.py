@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal as signals
-import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -80,4 +79,6 @@ def _start_on_mac(pid: int) -> int | None:
 
 
 def _ask(*argv: str) -> str:
+    import subprocess  # noqa: PLC0415 - on macOS only
+
     return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()

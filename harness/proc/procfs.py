@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import time
 
@@ -17,6 +16,8 @@ ENDED = (b"Z", b"X")
 
 def prctl(option: int, value: int) -> bool:
     """False where the system has no prctl."""
+    import ctypes  # noqa: PLC0415 - who only reads /proc does not need it
+
     call = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
     return call is not None and call(option, value, 0, 0, 0) == 0
 

@@ -14,6 +14,7 @@ import pytest
 
 from harness.proc import gauge, resources
 from harness.proc.gauge import Changes, SessionGauge
+from harness.proc.usage import tree_usage
 
 pytestmark = pytest.mark.process
 
@@ -81,7 +82,7 @@ def test_what_is_written_to_a_disk_is_counted(tmp_path: Path) -> None:
         "import os, sys, time\ntime.sleep(0.3)\nfile = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)\n"
         "os.write(file, bytes(8 << 20)); os.fsync(file); time.sleep(60)"
     )
-    if resources.tree_usage(os.getpid()).disk_bytes is None:
+    if tree_usage(os.getpid()).disk_bytes is None:
         pytest.skip("this kernel does not tell what processes write (/proc/PID/io)")
     kind = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True)
     if kind.stdout.strip() == "tmpfs":

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.model.errors import NotFound
-from harness.proc import resources
+from harness.proc import resources, usage
 from harness.proc.identity import identify
 
 
@@ -26,16 +26,16 @@ def test_memory_is_what_the_kernel_says():
 
 
 def test_usage_counts_descriptors_and_threads(tmp_path):
-    before = resources.usage(os.getpid())
+    before = usage.usage(os.getpid())
     with (tmp_path / "a").open("w"), (tmp_path / "b").open("w"):
-        assert resources.usage(os.getpid()).fds == before.fds + 2
+        assert usage.usage(os.getpid()).fds == before.fds + 2
     assert before.rss > 1 << 20
     assert before.threads >= 1
 
 
 def test_usage_of_nobody_is_not_found():
     with pytest.raises(NotFound):
-        resources.usage(1 << 22)
+        usage.usage(1 << 22)
 
 
 def test_tree_cpu_counts_work_of_children_alive_and_ended():
@@ -46,8 +46,8 @@ def test_tree_cpu_counts_work_of_children_alive_and_ended():
     with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as process:
         process.stdout.readline()
         root = identify(process.pid)
-        assert resources.tree_cpu(root) >= 0.2
-        assert resources.tree_cpu(replace(root, start=1)) == 0
+        assert usage.tree_cpu(root) >= 0.2
+        assert usage.tree_cpu(replace(root, start=1)) == 0
         process.kill()
 
 
