@@ -26,7 +26,7 @@ async def committed(git: Git, workspace: Path, tree: str, parent: str, message: 
     made = await git.run("commit-tree", tree, "-p", parent, feed=feed, environment=await _identity(git, person))
     # The index first: cut off in between, the folder looks as after `git add -A`.
     index = await asyncio.to_thread(git.index.read_bytes)
-    await asyncio.to_thread(_write, workspace, "index", index)
+    await asyncio.to_thread(written, workspace, "index", index)
     await asyncio.to_thread(_point, workspace, made.text)
     return made.text
 
@@ -48,11 +48,11 @@ def _point(workspace: Path, commit: str) -> None:
         if not text.startswith("ref: ") or not foreign.REF.fullmatch(target):
             break
         name = target
-    _write(workspace, name, f"{commit}\n".encode())
+    written(workspace, name, f"{commit}\n".encode())
 
 
-def _write(workspace: Path, name: str, content: bytes) -> None:
-    """A file of the folder's `.git`, replaced; never through a link."""
+def written(workspace: Path, name: str, content: bytes) -> None:
+    """Replace a file of the folder's `.git`, never through a link. Raises GitError."""
     path = workspace / ".git" / name
     for folder in reversed([each for each in path.parents if each.is_relative_to(workspace)]):
         if not folder.exists():

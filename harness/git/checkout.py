@@ -32,13 +32,22 @@ async def create(folder: Path, source: Git, commit: str, *, content: str | None 
     `content` defaults to `commit`; another one leaves its difference uncommitted. `excluded` are ignore patterns for
     the one who works there. Branches of the source appear as `origin/…`, tags as they are. Raises GitError.
     """
-    refs = await source.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
-    packed = refs.out.replace(b" refs/heads/", b" refs/remotes/origin/")
-    await asyncio.to_thread(_lay_out, folder, source.git_dir, commit, packed, excluded)
-    git = Git(folder / ".git", work_tree=folder, durable=False)
+    git = await _laid_out(folder, source, commit, excluded)
     await git.run("read-tree", "-u", "--reset", content or commit)
     if content:
         await git.run("read-tree", "-m", commit)
+
+
+async def renew(folder: Path, source: Git, commit: str, *, excluded: str = "") -> None:
+    """A git directory as `create` makes it, for a folder that has lost its own; no other file of it is touched."""
+    await (await _laid_out(folder, source, commit, excluded)).run("read-tree", commit)
+
+
+async def _laid_out(folder: Path, source: Git, commit: str, excluded: str) -> Git:
+    refs = await source.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
+    packed = refs.out.replace(b" refs/heads/", b" refs/remotes/origin/")
+    await asyncio.to_thread(_lay_out, folder, source.git_dir, commit, packed, excluded)
+    return Git(folder / ".git", work_tree=folder, durable=False)
 
 
 def _lay_out(folder: Path, source: Path, commit: str, packed_refs: bytes, excluded: str) -> None:

@@ -63,6 +63,10 @@ class Records:
     def store(self, record: Record) -> None:
         fs.replace(self._path(record.item, "json"), json.dumps(asdict(record)))
 
+    def items(self) -> list[str]:
+        """The items of which there is a record."""
+        return sorted(path.stem for path in self._folder.glob("*.json")) if self._folder.is_dir() else []
+
     def forget(self, item: str) -> None:
         for kind in ("json", "index", "pack"):
             self._path(item, kind).unlink(missing_ok=True)
