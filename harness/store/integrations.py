@@ -72,17 +72,3 @@ class Integrations(Leases):
                 data = {"integration": number, "repo": before.repo, "branch": before.branch}
                 data |= {"commit": before.merged, "reason": reason}
                 self.record(Entry(now, kind, "loop", item=before.item, data=data))
-
-    def unpushed(self) -> Sequence[Integration]:
-        """Integrated, and not at the remote yet; oldest first."""
-        return [rows.integration(row) for row in self.all("integrations_unpushed")]
-
-    def integrated(self, run: str) -> Sequence[Integration]:
-        """Work that came to its branch during a run, oldest first. Raises NotFound for a run nobody knows."""
-        known(self.one("run_get", run=run), "run", run)
-        return [rows.integration(row) for row in self.all("integrations_of_run", run=run)]
-
-    def integrations(self, *, item: str | None = None, states: Sequence[str] = ()) -> Sequence[Integration]:
-        """Oldest first."""
-        wanted = rows.names(states) if states else None
-        return [rows.integration(row) for row in self.all("integrations_of", item=item, states=wanted)]

@@ -1,17 +1,15 @@
-"""Items: how they come in, what an operator may change, in which order they are shown."""
+"""Items: how they come in, and what an operator may change."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import IllegalMove, Refused, Usage
 from harness.model.journal import Entry
-from harness.model.work import TRANSITIONS, UNFINISHED, Continuation, WorkItem, WorkState, check_id, rank_at
+from harness.model.work import TRANSITIONS, Continuation, WorkItem, WorkState, check_id, rank_at
 from harness.store import rows
 from harness.store.cycles import find_cycle
 from harness.store.database import known
@@ -29,9 +27,6 @@ CHANGEABLE = frozenset(
 )
 _S = WorkState
 _RESTING = frozenset({_S.BLOCKED, _S.DELAYED, _S.READY})
-_QUEUED = (_S.READY, _S.DELAYED, _S.BLOCKED, _S.WAITING)
-_FINISHED = frozenset({_S.DONE, _S.PARKED, _S.CANCELLED})
-_START = {"fresh": -1, "rank_at": 0, "seq": 0}
 
 
 class Items(Journal):
@@ -103,55 +98,6 @@ class Items(Journal):
         ]
         return f"waits for {', '.join(waits)}" if waits else ""
 
-    # --- read ---------------------------------------------------------------------------------------------------------
-
-    def item(self, item: str) -> WorkItem | None:
-        row = self.one("item_get", id=item)
-        return None if row is None else rows.item(row)
-
-    def _item(self, item: str) -> WorkItem:
-        return known(self.item(item), "item", item)
-
-    def items(
-        self, *, states: Sequence[WorkState] = (), limit: int = 50, after: str | None = None
-    ) -> Sequence[WorkItem]:
-        """In the order of the queue: leased, resumed, then by rank; finished ones last, newest first.
-
-        `after` is the id of the last item of the page before. Raises NotFound if there is none such.
-        """
-        wanted = frozenset(states) or frozenset(WorkState)
-        with self.snapshot():
-            last = None if after is None else known(self.one("item_get", id=after), "item", after)
-            found = chain(self._leased(wanted, last, limit), self._queued(wanted, last, limit))
-            found = chain(found, self._finished(wanted, last, limit))
-            return [rows.item(row) for row in islice(found, limit)]
-
-    def _leased(self, wanted: frozenset[WorkState], last: Any, limit: int) -> Iterator[Any]:
-        if _S.LEASED not in wanted or (last is not None and last["state"] != "leased"):
-            return iter(())
-        return self.stream("items_in_state", state="leased", limit=limit, **_position(last))
-
-    def _queued(self, wanted: frozenset[WorkState], last: Any, limit: int) -> Iterator[Any]:
-        if last is not None and WorkState(last["state"]) in _FINISHED:
-            return iter(())
-        position = _START if last is None or last["state"] == "leased" else _position(last)
-        states = [state.value for state in _QUEUED if state in wanted]
-        streams = [self.stream("items_in_state", state=state, limit=limit, **position) for state in states]
-        return heapq.merge(*streams, key=lambda row: (row["fresh"], row["rank_at"], row["seq"]))
-
-    def _finished(self, wanted: frozenset[WorkState], last: Any, limit: int) -> Iterator[Any]:
-        states = [state.value for state in wanted & _FINISHED]
-        if not states:
-            return iter(())
-        newest = last is None or WorkState(last["state"]) in UNFINISHED
-        position = {"updated_at": 1 << 62, "seq": 0} if newest else {k: last[k] for k in ("updated_at", "seq")}
-        return self.stream("items_finished", states=rows.names(states), limit=limit, **position)
-
-    def counts(self) -> Mapping[WorkState, int]:
-        """Every state has a number."""
-        found = {row["state"]: row["number"] for row in self.all("items_counted")}
-        return {state: found.get(state.value, 0) for state in WorkState}
-
     # --- changes ------------------------------------------------------------------------------------------------------
 
     def update(self, item: str, changes: Mapping[str, Any], *, actor: str, now: datetime) -> WorkItem:
@@ -193,6 +139,9 @@ class Items(Journal):
         state = _resting(item.not_before, now)
         reason = "" if item.state is _S.BLOCKED else item.reason
         return replace(item, state=state, reason=reason, not_before=item.not_before if state is _S.DELAYED else None)
+
+    def _item(self, item: str) -> WorkItem:
+        return known(self.item(item), "item", item)
 
     def _unleased(self, item: str) -> WorkItem:
         found = self._item(item)
@@ -267,7 +216,7 @@ class Items(Journal):
 
 
 def _answer(item: str, detail: str, *, applied: bool) -> Added:
-    # Here, not above: commands that only read never need the page of ports, which costs them 25 ms (A11).
+    # Here, not above: an order of an operator that adds nothing does not need the page of ports, which costs 25 ms.
     from harness.ports import Added  # noqa: PLC0415
 
     return Added(item, applied, detail)
@@ -275,10 +224,6 @@ def _answer(item: str, detail: str, *, applied: bool) -> Added:
 
 def _resting(not_before: datetime | None, now: datetime) -> WorkState:
     return _S.DELAYED if not_before is not None and not_before > now else _S.READY
-
-
-def _position(last: Any) -> dict[str, int]:
-    return _START if last is None else {key: last[key] for key in ("fresh", "rank_at", "seq")}
 
 
 def _check_new(items: Sequence[WorkItem]) -> None:

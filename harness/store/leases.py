@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import LeaseLost, Refused, Usage
-from harness.model.journal import AttemptRow, Entry, PastEnd
+from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import ENDINGS, LONGEST_WAIT, Cause, Disposition, Failed, Outcome, Verified, outcome_word
 from harness.model.session import SessionRow
 from harness.model.work import Lease, Phase, WorkItem, WorkState
@@ -163,18 +163,6 @@ class Leases(Items, Pauses, Sessions):
         row = self.one("attempt_facts", item=lease.item.id, fence=lease.fence)
         before = rows.attempt(known(row, "attempt", lease.item.id))
         self.run("attempt_write", **rows.attempt_row(replace(before, **facts)))
-
-    def attempts(self, item: str) -> Sequence[AttemptRow]:
-        """Oldest first."""
-        return [rows.attempt(row) for row in self.all("attempts_of", item=item)]
-
-    def streak(self, limit: int) -> Sequence[AttemptRow]:
-        """The latest counted attempts since one ended well or the interrupt file went away, newest first."""
-        return [rows.attempt(row) for row in self.all("attempts_streak", limit=limit)]
-
-    def recent_ends(self, limit: int) -> Sequence[PastEnd]:
-        """How sessions among the newest `limit` leases ended, oldest first; by the order of settlements."""
-        return [rows.past_end(row) for row in self.all("ends_latest", limit=limit)]
 
     def begin_waits_anew(self, now: datetime) -> int:
         """Waits of ours that were set at a time after `now` (the clock was set back) get their length from now on; how

@@ -134,10 +134,6 @@ class Pauses(Journal):
                 self.record(Entry(now, "pause.changed", row["source"], item=_item_of(row["scope"]), data=data))
             return len(changed)
 
-    def pauses(self) -> Sequence[Pause]:
-        """The open ones, oldest first."""
-        return [rows.pause(row) for row in self.all("pauses_open")]
-
 
 def _seconds(began_at: int, now: datetime) -> float:
     """How long it took; a clock that was set back meanwhile makes no time negative."""

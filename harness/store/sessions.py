@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -65,17 +65,3 @@ class Sessions(Journal):
         for row in found:
             sums[row["kind"]] += Decimal(str(row["cost"]))
         return sums
-
-    def session(self, session: str) -> SessionRow | None:
-        row = self.one("session_get", id=session)
-        return None if row is None else rows.session(row)
-
-    def sessions(self, *, item: str | None = None, live: bool = False, limit: int = 50) -> Sequence[SessionRow]:
-        """Newest first; `live` = without a final status."""
-        if live:
-            found = self.all("sessions_live", item=item, limit=limit)
-        elif item is not None:
-            found = self.all("sessions_of_item", item=item, limit=limit)
-        else:
-            found = self.all("sessions_all", limit=limit)
-        return [rows.session(row) for row in found]
