@@ -62,6 +62,7 @@ _PLACES: Mapping[str, Key] = MappingProxyType(
         "watch.disk_mb_per_second": ("watch", "disk_mb_per_second"),
         "watch.file_changes_per_minute": ("watch", "file_changes_per_minute"),
         "watch.loop_memory_mib": ("watch", "loop_memory_mib"),
+        "workspaces": ("workspaces",),
         "retention": ("retention",),
     }
 )

@@ -28,6 +28,7 @@ from harness.config.gates import AnyGate, GateSection, guards
 from harness.config.integration import IntegrationSection
 from harness.config.resources import BudgetSection, PressureSection, WatchSection
 from harness.config.secret import Secret
+from harness.config.workspaces import WorkspaceSection
 from harness.model.policy import PolicyRule
 
 
@@ -338,6 +339,8 @@ class Config(Section):
     """When the machine is too short of something to begin another session."""
     watch: WatchSection = WatchSection()
     """What running sessions and the loop may use before somebody is told."""
+    workspaces: WorkspaceSection = WorkspaceSection()
+    """How many workspaces there may be, and how long they and saved work are kept."""
     retention: RetentionSection = RetentionSection()
     """How long logs are kept."""
 

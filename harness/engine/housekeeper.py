@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.engine.state import LoopState
 from harness.model.errors import HarnessError, StoreError
 from harness.model.journal import Entry
-from harness.model.work import WorkState
+from harness.model.retention import Retention, why_not_needed
 from harness.ports import Books, Clock, Workspaces
 
 INTERVAL_SECONDS = 3600.0
-OVER = frozenset({WorkState.DONE, WorkState.CANCELLED})
 
 
 @dataclass(slots=True)
 class Housekeeper:
-    """A component: at the start and every hour. Content is saved before a folder goes; what cannot be saved stays."""
+    """A component: at the start and every hour. Content is saved before a folder goes; what cannot be saved stays.
+
+    `keep` is asked anew, so that a reload counts.
+    """
 
     books: Books
     clock: Clock
     state: LoopState
     workspaces: Workspaces
+    keep: Callable[[], Retention] = Retention
     name: str = "housekeeper"
 
     async def run(self) -> None:
@@ -41,7 +45,7 @@ class Housekeeper:
     async def is_wanted(self, item: str) -> bool:
         """Whether the item may be worked on again. A lease comes before its workspace is opened, so this is sure."""
         found = await self.books(lambda s: s.item(item))
-        return found is not None and found.state not in OVER
+        return not why_not_needed(found, self.clock.now(), self.keep())
 
     async def _note(self, kind: str, **data: str) -> None:
         entry = Entry(self.clock.now(), kind, self.state.actor, data=data)

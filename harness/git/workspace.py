@@ -198,29 +198,30 @@ class GitWorkspaces:
         async with held(self._records.lock(check_id(item))):
             return await repair(self._saver, item, excluded=EXCLUDED)
 
-    async def put_away(self, item: str) -> None:
-        """Save what the workspace of an item holds, then remove it. Raises Refused if something cannot be saved."""
-        async with held(self._records.lock(check_id(item))):
+    async def put_away(self, item: str, is_wanted: Callable[[str], Awaitable[bool]]) -> bool:
+        """Save what the workspace of an item holds, then remove it, unless it is wanted; whether it went.
+
+        The item is asked for under the lock of its workspace: whoever leases it later finds the folder gone, not going.
+        Raises Refused if something cannot be saved; then nothing is removed.
+        """
+        async with held(self._records.lock(item)):
+            if await is_wanted(item):
+                return False
             await self._saver.replace_existing(item)
+        return True
 
     async def prune(self, is_wanted: Callable[[str], Awaitable[bool]]) -> Sequence[Path]:
-        """Save and remove the workspaces of items that are not wanted, and benches nobody uses; what was removed.
+        """Put away all that is not wanted, and remove benches that nobody uses; what was removed.
 
-        An item is asked for under the lock of its workspace: whoever leases it later finds the folder gone, not going.
         Raises GitError after the round, naming those that could not be saved: they are still there.
         """
         removed = await bench.sweep(self._benches, under=self._under)
         problems: list[str] = []
         for name in names(self._root, self._records):
-            path = self._root / name
             try:
-                async with held(self._records.lock(name)):
-                    if await is_wanted(name):
-                        continue
-                    await self._saver.replace_existing(name)
-                removed.append(path)
+                removed += [self._root / name] if await self.put_away(name, is_wanted) else []
             except HarnessError as exc:
-                problems.append(f"{path}: {exc.message}")
+                problems.append(f"{self._root / name}: {exc.message}")
         if problems:
             raise GitError(f"{len(problems)} workspaces could not be saved and stay", cause="\n".join(problems))
         return removed
