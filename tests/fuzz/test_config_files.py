@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import harness.config
-from harness.config.load import load
+from harness.config.load import examine, load
 from harness.model.errors import ConfigError
 from tests.fuzz.profile import tries
 
@@ -35,6 +35,10 @@ def texts(draw: st.DrawFn) -> bytes:
 def test_a_changed_configuration_loads_or_is_refused_in_words(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(raw)
     try:
-        load(tmp_path, {})
+        loaded = load(tmp_path, {})
     except ConfigError as refused:
-        str(refused).encode()
+        assert str(refused).encode().startswith(b"config.yaml")
+        assert refused.message.strip()
+    else:
+        assert loaded.home == tmp_path
+        assert examine(tmp_path, {}) == ()

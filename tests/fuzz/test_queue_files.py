@@ -196,12 +196,17 @@ def test_what_is_no_plain_file_is_named_and_never_waited_for(desk: Desk, make: C
 @tries(100)
 @given(document=st.dictionaries(KEYS, SCALARS | VALUES, max_size=5))
 def test_any_object_is_an_item_or_refused(desk: Desk, document: dict[str, Any]) -> None:
+    before = kept(desk)
     try:
         answer = queue.add(desk, document)
-    except Usage:
+    except Usage as refused:
+        assert refused.message
+        assert kept(desk) == before
         return
-    kept(desk)
+    after = kept(desk)
+    assert (after[0] > before[0]) is answer.applied
     if answer.applied:
+        assert answer.target in {row["id"] for row in queue.show(desk.home, NOW).rows}
         queue.remove(desk, answer.target)
 
 

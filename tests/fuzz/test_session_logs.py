@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analysis import timeline as told
-from harness.analysis.metrics import last_texts, metrics
-from harness.analysis.transcript import final_usage, ledger
+from harness.analysis.metrics import MAX_ERRORS, last_texts, metrics
+from harness.analysis.transcript import Ledger, final_usage, ledger
 from harness.cli.output import Screen, table
 from harness.ops.answers import Rows, jsonable
 from tests.fuzz.grammar import BOMBS, logs
@@ -23,6 +24,8 @@ from tests.fuzz.profile import tries
 from tests.kit.stores import NOW
 
 pytestmark = pytest.mark.slow
+
+SHAPE = metrics(Path(os.devnull)).keys()
 
 
 @pytest.fixture
@@ -46,11 +49,20 @@ def everything(log: Path) -> dict[str, Any]:
     return whole
 
 
+def assert_whole(made: dict[str, Any], lines: int | None = None) -> None:
+    """Whatever the log holds, the answer has the shape of an empty one's, and each line is counted at most once."""
+    assert made.keys() == {"timeline", "tools", "errors", "transcript", "metrics", "said"}
+    assert made["metrics"].keys() == SHAPE
+    assert len(made["metrics"]["errors"]) <= MAX_ERRORS
+    if lines is not None:
+        assert 0 <= made["metrics"]["unreadable_lines"] <= lines
+
+
 @tries(120)
 @given(raw=logs() | st.binary(max_size=300))
 def test_any_log_is_read(log: Path, raw: bytes) -> None:
     log.write_bytes(raw)
-    everything(log)
+    assert_whole(everything(log), lines=raw.count(b"\n") + 1)
 
 
 @tries(40)
@@ -77,12 +89,16 @@ def _arrival(log: Path, pieces: list[bytes]) -> Callable[[float], None]:
 def test_a_packed_log_that_is_cut_or_damaged_is_read_as_far_as_it_goes(
     log: Path, raw: bytes, cut: int, flip: int
 ) -> None:
+    log.write_bytes(raw)
+    whole = everything(log)
     packed = bytearray(gzip.compress(raw))
     if flip < len(packed):
         packed[flip] ^= 0x55
     log.with_name(f"{log.name}.gz").write_bytes(packed[: max(0, len(packed) - cut % (len(packed) + 1))])
-    log.unlink(missing_ok=True)
-    everything(log)
+    log.unlink()
+    made = everything(log)
+    assert_whole(made)
+    assert made == whole or made["metrics"]["complete"] is False
 
 
 def test_a_cut_packed_log_is_not_complete(log: Path) -> None:
@@ -116,5 +132,7 @@ def test_half_a_surrogate_pair_costs_one_character(log: Path) -> None:
 @given(raw=logs())
 def test_any_transcript_of_the_cli_is_read(log: Path, raw: bytes) -> None:
     log.write_bytes(raw.replace(b'"type": "', b'"type":"').replace(b'"result"', b'"cost-state"'))
-    ledger(log)
-    list(final_usage(log))
+    found, requests = ledger(log), list(final_usage(log))
+    assert found is None or isinstance(found, Ledger)
+    assert len(requests) <= raw.count(b"\n") + 1
+    assert all(request.model and request.call is None and request.subagent is None for request in requests)

@@ -162,8 +162,10 @@ def test_lock_is_held_as_long_as_anybody_of_the_tree_lives(den):
 def test_agent_dies_with_its_agent_init(den):
     process = start_zoo(den, "then-ignore", "plain")
     agent = den.record().agent_pid
+    assert agent in den.living()
     process.kill()
     wait_for_end(agent)
+    assert agent not in den.living()
     process.communicate(timeout=10)
 
 
