@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from harness.model.events import AgentExit, SessionEvent, StopReason
-from harness.model.journal import AttemptRow, Entry, Integration, PastEnd, Pause
+from harness.model.journal import AttemptRow, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome
 from harness.model.session import Brief, SessionRow
 from harness.model.verdict import Verdict
@@ -315,6 +315,17 @@ class Merger(Protocol):
 
     async def describe(self, repo: RepositoryRef, base: str, commit: str) -> Sequence[str]:
         """One line a commit (`sha subject`), oldest first."""
+        ...
+
+
+class Checkouts(Protocol):
+    """Long-lived worktrees and clones of a registered repository, which somebody works or serves in (P4)."""
+
+    async def forward(self, repo: RepositoryRef, branch: str, commit: str, folder: Path) -> str:
+        """Fast-forward `folder` to `commit` of `branch`, never forced; where it was, empty if it had it already.
+
+        Raises NotFound if it is no checkout, NotFastForward with the reason why it is left as it is, GitError.
+        """
         ...
 
 
@@ -625,6 +636,21 @@ class Store(Protocol):
 
     def unpushed(self) -> Sequence[Integration]:
         """Integrated, and not at the remote yet; oldest first."""
+        ...
+
+    # what follows them
+    def followups(self, *, item: str | None = None) -> Sequence[Followup]:
+        """Those that are wanted; with `item` all of that item. Oldest first."""
+        ...
+
+    def builds(self, repo: str, limit: int) -> Sequence[Followup]:
+        """Builds of a repository that came to an end, newest first."""
+        ...
+
+    def follow(
+        self, followups: Sequence[int], state: str, reason: str, now: datetime, made: str | None = None
+    ) -> None:
+        """What became of these: wanted (why not yet), done, failed, dropped; `made` is the item that it added."""
         ...
 
     def settle_held(self, item: str, state: WorkState, reason: str, outcome: str, now: datetime) -> WorkItem:

@@ -13,6 +13,7 @@ from harness.app.agents import make_agents
 from harness.app.composing import TemplateComposer
 from harness.app.environments import Environments
 from harness.app.fence import Fence, make_fence
+from harness.app.following import ConfigErrands
 from harness.app.guards import checkups, sources
 from harness.app.measuring import LogMeter
 from harness.app.planner import ConfigPlanner
@@ -45,6 +46,7 @@ from harness.engine.surroundings import DiskWatch, Intake, Pulse
 from harness.engine.timekeeper import Timekeeper
 from harness.engine.worker import Course, Worker, WorkerTools
 from harness.git.merge import GitMerger
+from harness.git.pull import GitCheckouts
 from harness.git.workspace import GitWorkspaces
 from harness.model.environment import agents_share
 from harness.model.errors import DiskFull
@@ -143,7 +145,10 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home))
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
     prover = GateProver(loaded, environments, merger, home)
-    integrator = Integrator(IntegratorTools(books, clock, state, home, merger, prover, planner))
+    errands = ConfigErrands(planner, clock)
+    integrator = Integrator(
+        IntegratorTools(books, clock, state, home, merger, prover, planner, GitCheckouts(), errands)
+    )
     sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, checkups(planner))
     tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
     processes = LockedProcesses(home)

@@ -11,7 +11,7 @@ from harness.config.effective import Effective, effective
 from harness.config.gates import judging
 from harness.config.load import Loaded
 from harness.config.schema import RepositorySection
-from harness.engine.plan import Plan
+from harness.engine.plan import After, BuildOrder, Plan
 from harness.model.errors import NotFound
 from harness.model.work import WorkItem
 from harness.ports import Agent, RepositoryRef
@@ -45,7 +45,13 @@ class ConfigPlanner:
             comparing=tuple(gate.name for gate in section.every_gate if gate.compares),
             ways=section.integration.ways(),
             batch=1 if kind.template == RED_BY_NATURE else section.integration.batch,
+            after=self._after(section),
         )
+
+    def _after(self, section: RepositorySection) -> After:
+        after, build = section.after, section.after.build
+        order = BuildOrder(build.run, tuple(build.artefacts), build.timeout_seconds) if build is not None else None
+        return After(after.review, tuple(self.loaded.folder(path) for path in after.pull), order)
 
     def repository(self, item: WorkItem) -> RepositorySection:
         """Raises NotFound, naming the known ones, if the repository is not registered or its folder is gone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from harness.cli.frame import command
@@ -25,8 +27,13 @@ def apply(call: Invocation, item: str) -> Change:
     from harness.app import merging  # noqa: PLC0415
 
     done = merging.apply(call.home, item, call.environ)
-    unpushed = f"\nnot pushed yet: {done.unpushed}" if done.unpushed else ""
-    return Change(done.item, applied=True, detail=f"{done.repo}: {done.branch} is now at {done.commit}{unpushed}")
+    lines = [f"{done.repo}: {done.branch} is now at {done.commit}", *_left(done.unpushed, done.outstanding)]
+    return Change(done.item, applied=True, detail="\n".join(lines))
+
+
+def _left(unpushed: str, outstanding: Sequence[str]) -> Sequence[str]:
+    """What is not done yet, a line each."""
+    return [*([f"not pushed yet: {unpushed}"] if unpushed else []), *outstanding]
 
 
 @command(examples=("./loop merge abort wrk_1a2b3c4d",))
@@ -56,6 +63,6 @@ def rollback(call: Invocation, item: str | None, run: str | None, dry_run: bool)
     done = merging.rollback(call.home, call.environ, call.actor, item=item, run=run, dry_run=dry_run)
     word = "would be taken back" if dry_run else "taken back"
     lines = [f"{word} on {each.branch} of {each.repo}: {', '.join(each.items)} ({each.commit})" for each in done]
-    lines += [f"not pushed yet: {each.unpushed}" for each in done if each.unpushed]
+    lines += [line for each in done for line in _left(each.unpushed, each.outstanding)]
     lines += ["nothing was moved; the gates run on the result first"] if dry_run else []
     return Change(item or run or "", applied=not dry_run, dry_run=dry_run, detail="\n".join(lines))

@@ -42,7 +42,11 @@ class Loaded:
 
     def path(self, repository: RepositorySection) -> Path:
         """Where a repository is, absolute."""
-        return self.root / expanded(repository.path, self.environ)
+        return self.folder(repository.path)
+
+    def folder(self, path: str) -> Path:
+        """A path as repositories have it: `~/` is the caller's home, a relative one begins at `root`."""
+        return self.root / expanded(path, self.environ)
 
     def environment(self) -> dict[str, str]:
         """`environment:` with its references resolved now. Raises ConfigError for one that is missing or unsafe."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from harness.config.after import AfterSection, PushCheckSection
 from harness.config.fields import (
     VARIABLE,
     Count,
@@ -173,8 +174,12 @@ class RepositorySection(Overrides):
     """Which work goes to the branch by itself; the rest stays under a ref for `./loop merge apply ITEM`."""
     push: bool = False
     """Whether the loop pushes what it integrated; agents never push."""
+    before_push: Many[PushCheckSection] = ()
+    """What is asked, in this order, before each push; the first refusal stops it."""
     integration: IntegrationSection = IntegrationSection()
     """How proved work gets to the branch."""
+    after: AfterSection = AfterSection()
+    """What follows each integration."""
     setup: Many[Text] = ()
     """Shell commands that make a fresh workspace usable, run before the session."""
     instructions: str = ""

@@ -14,13 +14,16 @@ from harness.ports import Seal
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Answer to `merge apply`: where the branch is now; `unpushed` says why its remote does not have it yet."""
+    """Answer to `merge apply`: where the branch is now; `unpushed` says why its remote does not have it yet,
+    `outstanding` what of that which follows is not done.
+    """
 
     item: str
     repo: str
     branch: str
     commit: str
     unpushed: str = ""
+    outstanding: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from pathlib import Path
 from harness.engine.applying import Applied, Applier, held
 from harness.engine.batches import Batch, Wish, companions
 from harness.engine.conflicts import combined
+from harness.engine.followups import Followups
 from harness.engine.mover import IntegratorTools, Mover, Step
-from harness.engine.plan import Plan, Proof, asked
+from harness.engine.plan import After, Plan, Proof, asked
 from harness.engine.pushing import Pusher
 from harness.engine.rollback import Rollback, Undone
 from harness.model.errors import HarnessError, NotFastForward, NotFound, Refused
@@ -47,6 +48,7 @@ class Integrator:
         self._mover = Mover(tools)
         self._applier = Applier(tools, self._mover)
         self.pusher = Pusher(tools, self._mover, self.turn)
+        self._followups = Followups(tools)
 
     def turn(self, repository: str) -> asyncio.Lock:
         """The right to prove and integrate in a repository; given in the order in which it was asked for."""
@@ -54,6 +56,7 @@ class Integrator:
 
     async def run(self) -> None:
         await self.pusher.tick()
+        await self._followups.tick()
         while True:
             await self._tools.clock.sleep(HELD_RETRY_SECONDS)
             await self.tick()
@@ -69,6 +72,7 @@ class Integrator:
             except HarnessError as exc:
                 await self._mover.note("integration.waits", item, reason=exc.message)
         await self.pusher.tick()
+        await self._followups.tick()
 
     async def apply(self, item_id: str) -> Applied:
         """`merge apply`: take kept work to the branch, by a person's or the minute's will, without a session.
@@ -81,7 +85,8 @@ class Integrator:
         plan = self._tools.planner.plan(item)
         async with self._turns[plan.repo.name]:
             done = await self._applier.apply(plan, item)
-            return replace(done, unpushed=await self.pusher.publish(plan, item)) if plan.push else done
+            unpushed = await self.pusher.publish(plan, item) if plan.push else ""
+            return replace(done, unpushed=unpushed, outstanding=await self._follow(plan))
 
     async def undo(self, rows: Sequence[Integration], actor: str, *, dry_run: bool = False) -> Undone:
         """`merge rollback`: take integrated work of one branch back. Raises as Rollback.undo does."""
@@ -95,7 +100,8 @@ class Integrator:
             for name in done.items:
                 await self._mover.note("integration.undone", name, by=actor, commit=done.commit, branch=done.branch)
             self._tools.state.bell.ring()
-            return replace(done, unpushed=await self.pusher.publish(plan, item)) if plan.push else done
+            unpushed = await self.pusher.publish(plan, item) if plan.push else ""
+            return replace(done, unpushed=unpushed, outstanding=await self._follow(plan))
 
     async def land(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome:
         """Prove, integrate and push; every expected end is an outcome."""
@@ -113,9 +119,19 @@ class Integrator:
 
     async def _published(self, lease: Lease, plan: Plan, outcome: Outcome) -> Outcome:
         """One fix, one push, before the next one is integrated (P27); it stands whatever the remote says."""
-        if plan.push and isinstance(outcome, Verified | Claimed):
-            await self.pusher.publish(plan, lease.item)
+        if isinstance(outcome, Verified | Claimed):
+            if plan.push:
+                await self.pusher.publish(plan, lease.item)
+            await self._follow(plan)
         return outcome
+
+    async def _follow(self, plan: Plan) -> tuple[str, ...]:
+        """What follows integrations of this repository; what of it is outstanding then, a line each."""
+        if plan.after == After():
+            return ()
+        await self._followups.tick(plan.repo.name)
+        left = await self._tools.books(lambda s: s.followups())
+        return tuple(step.sentence for step in left if step.repo == plan.repo.name)
 
     async def _integrated(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome:
         if not plan.gates:

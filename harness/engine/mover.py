@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.engine.plan import Plan, Planner, Prover
+from harness.engine.plan import Errands, Plan, Planner, Prover
 from harness.engine.shield import to_the_end
 from harness.engine.state import LoopState
 from harness.model.errors import NotFastForward
 from harness.model.home import Home
 from harness.model.journal import Entry, Integration
 from harness.model.work import WorkItem
-from harness.ports import Books, Clock, Merger
+from harness.ports import Books, Checkouts, Clock, Merger
 
 
 @dataclass(slots=True)
 class IntegratorTools:
+    """Without `checkouts` and `errands` what follows an integration stays on record, for a loop that has them."""
+
     books: Books
     clock: Clock
     state: LoopState
@@ -24,6 +26,8 @@ class IntegratorTools:
     merger: Merger
     prover: Prover
     planner: Planner
+    checkouts: Checkouts | None = None
+    errands: Errands | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Mover:
             began_at=self.tools.clock.now(),
             kind=step.kind,
             push="wanted" if step.plan.push and step.kind != "sync" else "none",
+            followed_by=step.plan.after.steps(step.kind, target=step.plan.branch == step.plan.repo.branch),
         )
         return await self.tools.books(lambda s: s.intend(wanted))
 

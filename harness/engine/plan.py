@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.model.journal import AttemptRow
+from harness.model.journal import AttemptRow, Followup
 from harness.model.outcome import Asked
 from harness.model.session import Limits, SessionRow
 from harness.model.verdict import Verdict
@@ -20,12 +20,38 @@ USUAL_WAYS = Ways(("merge", "agent", "person"))
 
 
 @dataclass(frozen=True, slots=True)
+class BuildOrder:
+    """What is built from the branch: a shell command, the paths of the checkout that are kept, its limit."""
+
+    run: str
+    artefacts: tuple[str, ...] = ()
+    timeout_seconds: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What follows an integration: a review, folders to fast-forward, a build."""
+
+    review: bool = False
+    pull: tuple[Path, ...] = ()
+    build: BuildOrder | None = None
+
+    def steps(self, kind: str, *, target: bool) -> tuple[tuple[str, str], ...]:
+        """(step, target) after an integration of `kind`; `target`: its branch is the repository's own."""
+        review = [("review", "")] if self.review and kind == "work" else []
+        pull = [("pull", str(folder)) for folder in self.pull] if target else []
+        build = [("build", "")] if self.build is not None and target else []
+        return (*review, *pull, *build)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The effective settings of one item: item over repository over kind over agent over global (H34).
 
     `integrate` verified, claimed or never; `expects` commit, document or none; `gates` the names that judge this kind;
     `setup` shell commands run in a fresh workspace. `ways` out of a conflict; `batch` = most pieces of work proved at
-    once, `comparing` those of `gates` that look at what a piece changed and so judge each by itself.
+    once, `comparing` those of `gates` that look at what a piece changed and so judge each by itself. `after`: what
+    follows an integration.
     """
 
     repo: RepositoryRef
@@ -43,6 +69,7 @@ class Plan:
     ways: Ways = USUAL_WAYS
     batch: int = 1
     comparing: tuple[str, ...] = ()
+    after: After = After()
 
     @property
     def shared_gates(self) -> tuple[str, ...]:
@@ -152,6 +179,18 @@ class Proof:
 
 class Prover(Protocol):
     async def prove(self, proof: Proof) -> Judgement: ...
+
+
+class Errands(Protocol):
+    """The items that follow-ups add."""
+
+    def review(self, item: WorkItem, step: Followup) -> WorkItem:
+        """Look at what `item` brought to its branch; the same id for the same commit, so it is added once."""
+        ...
+
+    def mend(self, item: WorkItem, step: Followup, said: str) -> WorkItem:
+        """Mend a build that failed; `said` is the end of its output. One open item a repository (dedupe key)."""
+        ...
 
 
 class Surroundings(Protocol):

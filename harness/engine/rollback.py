@@ -28,6 +28,7 @@ class Undone:
     commit: str
     dry_run: bool = False
     unpushed: str = ""
+    outstanding: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

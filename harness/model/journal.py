@@ -46,7 +46,7 @@ class Integration:
 
     `state`: intended, applied, held (waits for the checkout or a person), aborted. `merged` is what the branch became.
     `kind`: work; sync = what the remote had besides was merged in; rollback = work was taken back. `push`: none, wanted
-    (not there yet; `push_reason` says why), pushed.
+    (not there yet; `push_reason` says why), pushed. `followed_by`: (step, target) of what follows once it is applied.
     """
 
     id: int
@@ -65,6 +65,38 @@ class Integration:
     kind: str = "work"
     push: str = "none"
     push_reason: str = ""
+    followed_by: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Followup:
+    """A step after an integration, on record with the move of the branch; `merged` and the rest are the integration's.
+
+    `step`: review, pull, build; `target` is the folder of a pull. `state`: wanted (`reason` says why it is not done yet,
+    empty if it was not tried), done, failed (a build), dropped (not wanted any more). `made`: the item that it added.
+    """
+
+    id: int
+    integration: int
+    item: str
+    repo: str
+    branch: str
+    base: str
+    merged: str
+    step: str
+    target: str = ""
+    state: str = "wanted"
+    reason: str = ""
+    made: str | None = None
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def sentence(self) -> str:
+        """For people: what it is, of what, and why it is as it is."""
+        what = f"pull into {self.target}" if self.step == "pull" else f"{self.step} of {self.merged[:12]}"
+        word = {"wanted": "outstanding"}.get(self.state, self.state)
+        return f"{what} on {self.branch} of {self.repo} {word}{f': {self.reason}' if self.reason else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from harness.model.text import one_line
 from harness.model.work import WorkItem, WorkState
 from harness.ops.answers import Change, Rows
 from harness.ops.books import full_id, reading_if_any, writing
+from harness.ops.followups import latest
 from harness.ops.repositories import registered
 from harness.ports import RepositoryRef
 from harness.store.sqlite import SqliteStore
@@ -25,7 +26,8 @@ _OPEN = (WorkState.LEASED, WorkState.WAITING, WorkState.READY, WorkState.DELAYED
 
 
 def status(home: Home, environ: Mapping[str, str], now: datetime) -> Rows:
-    """Rows of `what`: held, unpushed, proving, conflict (with the branch, or between two items), kept.
+    """Rows of `what`: held, unpushed, review, pull, build (what follows an integration), proving, conflict (with the
+    branch, or between two items), kept.
 
     Nothing is changed. Raises ConfigError.
     """
@@ -48,6 +50,8 @@ def _booked(store: SqliteStore) -> Iterator[Mapping[str, Any]]:
     for row in store.unpushed():
         detail = row.push_reason or "to be pushed"
         yield _row("unpushed", row.item, row.repo, row.branch, detail=detail, next="tried again by itself")
+    for step in latest(store.followups()):
+        yield _row(step.step, step.item, step.repo, step.branch, detail=step.sentence, next="tried again by itself")
     for item in store.items(states=(WorkState.LEASED,), limit=100):
         attempt = next(iter(reversed(store.attempts(item.id))), None)
         if attempt is not None and attempt.phase in ("proving", "integrating"):

@@ -12,6 +12,7 @@ from harness.model.journal import Integration, Pause
 from harness.model.work import PRIORITIES, WorkItem, WorkState
 from harness.ops.books import running
 from harness.ops.dossiers import dossier
+from harness.ops.followups import unfinished
 from harness.ops.snapshot import FILE_SOURCE, sentence
 from harness.store.sqlite import SqliteStore
 
@@ -141,7 +142,7 @@ def _parked(home: Home, item: WorkItem) -> str:
 def _done(store: SqliteStore, item: WorkItem) -> str:
     applied = [each for each in store.integrations(item=item.id) if each.state == "applied" and each.kind != "sync"]
     if applied:
-        return _applied(applied[-1])
+        return "\n".join((_applied(applied[-1]), *unfinished(store.followups(item=item.id))))
     return f"nothing by itself; kept work goes to its branch with ./loop merge apply {item.id}"
 
 

@@ -18,6 +18,7 @@ from harness.model.journal import Integration, Pause
 from harness.model.work import WorkItem, WorkState, priority_name
 from harness.ops.answers import Document
 from harness.ops.books import reading_if_any, running
+from harness.ops.followups import outstanding
 from harness.proc.lock import holder
 from harness.proc.resources import disk, memory
 from harness.store.reports import latest_attempts, latest_run, outcomes_since, spend_since, strains
@@ -105,7 +106,7 @@ def _with_books(found: Snapshot, store: SqliteStore) -> Snapshot:
     waiting = store.unpushed()
     return replace(
         found,
-        reasons=(*found.reasons, *_unpushed(waiting)),
+        reasons=(*found.reasons, *_unpushed(waiting), *outstanding(store)),
         unpushed=len(waiting),
         sessions=tuple(_live(store, found.at)) if found.pid is not None else (),
         counts={each.value: number for each, number in store.counts().items()},

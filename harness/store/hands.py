@@ -18,13 +18,13 @@ from harness.model.errors import Refused
 from harness.model.journal import Integration
 from harness.model.work import HAND, Continuation, Lease, WorkItem, WorkState
 from harness.store import rows
-from harness.store.integrations import Integrations
+from harness.store.followups import Followups
 from harness.store.pauses import Barriers
 
 _OVER = frozenset({WorkState.DONE, WorkState.CANCELLED})
 
 
-class Hands(Integrations):
+class Hands(Followups):
     def take(self, item: str, person: str, *, actor: str, now: datetime) -> WorkItem:
         """Raises NotFound; Refused if it is leased, finished, or with another person. Twice is once."""
         with self.together():

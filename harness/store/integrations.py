@@ -35,6 +35,7 @@ class Integrations(Leases):
                 for name in ("item", "fence", "repo", "branch", "base", "seal", "merged", "reason", "kind", "push")
             }
             values |= {"paths": rows.packed(integration.paths), "began_at": rows.ms(began)}
+            values["followed_by"] = rows.packed(integration.followed_by)
             number = self.insert("integration_insert", values)
             data = {"integration": number, "repo": integration.repo, "branch": integration.branch}
             data |= {"base": integration.base, "seal": integration.seal}
@@ -42,7 +43,10 @@ class Integrations(Leases):
             return self._integration(number)
 
     def resolve(self, integration: int, state: str, now: datetime, **facts: Any) -> Integration:
-        """What became of it; facts: merged, reason, paths. Raises NotFound, Usage for another fact."""
+        """What became of it; facts: merged, reason, paths. Applied: what follows it is wanted from here on.
+
+        Raises NotFound, Usage for another fact.
+        """
         if unknown := sorted(facts.keys() - _FACTS):
             raise Usage(f"an integration has no {', '.join(unknown)}", hint=f"it has {', '.join(sorted(_FACTS))}")
         with self.together():
@@ -50,6 +54,9 @@ class Integrations(Leases):
             values = {"id": integration, "state": state, "merged": after.merged, "reason": after.reason}
             ended = None if state in _OPEN else rows.ms(now)
             self.run("integration_resolve", **values, paths=rows.packed(after.paths), ended_at=ended)
+            if state == "applied":
+                for step, target in after.followed_by:
+                    self.run("followup_insert", integration=integration, step=step, target=target, now=rows.ms(now))
             data = {"integration": integration, "repo": after.repo, "branch": after.branch} | facts
             self.record(Entry(now, f"integration.{state}", "loop", item=after.item, data=data))
             return self._integration(integration)

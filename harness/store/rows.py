@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness.model.journal import AttemptRow, Entry, Integration, PastEnd, Pause
+from harness.model.journal import AttemptRow, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.session import SessionRow, SessionStatus
 from harness.model.work import Continuation, WorkItem, WorkState
 
@@ -176,6 +176,16 @@ def integration(row: sqlite3.Row) -> Integration:
     return Integration(
         **{name: row[name] for name in plain},
         paths=tuple(_unpacked(row["paths"])),
+        began_at=at(row["began_at"]),
+        ended_at=at_or_none(row["ended_at"]),
+        followed_by=tuple((step, target) for step, target in _unpacked(row["followed_by"])),
+    )
+
+
+def followup(row: sqlite3.Row) -> Followup:
+    plain = ("id", "integration", "item", "repo", "branch", "base", "merged", "step", "target", "state", "reason")
+    return Followup(
+        **{name: row[name] for name in (*plain, "made")},
         began_at=at(row["began_at"]),
         ended_at=at_or_none(row["ended_at"]),
     )

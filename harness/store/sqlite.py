@@ -1,7 +1,7 @@
 """The store on SQLite: one thin schema, hand-written statements, one transaction a method (architecture 7.1).
 
 Read it by noun: `database` (connection, gate, errors), `journal`, `items`, `pauses`, `sessions`, `leases`,
-`integrations`, `hands`; the SQL stands in `queries/`, the tables in `migrations/`.
+`integrations`, `followups`, `hands`; the SQL stands in `queries/`, the tables in `migrations/`.
 """
 
 from __future__ import annotations

@@ -117,6 +117,10 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "integration.rejected": _info("Push rejected; fetched, merged and proved again", 1),
         "integration.unpushed": _warn("Not pushed yet; tried again by itself"),
         "integration.kept": _info("Not pushed"),
+        "followup.done": _info("Done after an integration"),
+        "followup.waits": _warn("Outstanding after an integration; tried again by itself"),
+        "followup.failed": _error("Failed after an integration; what was built before stays in use"),
+        "followup.dropped": _info("Not wanted any more after an integration"),
         "library.warning": _warn("Library warning"),
         "library.error": _error("Library error"),
     }
@@ -124,8 +128,8 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
 
 _COMPONENTS: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("run", "pause", "interrupt", "clock", "component", "config", "preflight"), "loop")
-    | {"item": "queue", "decision": "queue", "attempt": "worker"}
-    | {"integration": "integrator", "library": "libraries"}
+    | {"item": "queue", "decision": "queue", "attempt": "worker", "review": "worker"}
+    | {"integration": "integrator", "followup": "integrator", "library": "libraries"}
 )
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
 

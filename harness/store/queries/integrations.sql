@@ -1,7 +1,10 @@
 -- name: integration_insert
 -- The intent, before anything moves.
-INSERT INTO integrations (item, fence, repo, branch, base, seal, state, merged, reason, paths, began_at, kind, push)
-VALUES (:item, :fence, :repo, :branch, :base, :seal, 'intended', :merged, :reason, :paths, :began_at, :kind, :push)
+INSERT INTO integrations
+  (item, fence, repo, branch, base, seal, state, merged, reason, paths, began_at, kind, push, followed_by)
+VALUES
+  (:item, :fence, :repo, :branch, :base, :seal, 'intended', :merged, :reason, :paths, :began_at, :kind, :push,
+   :followed_by)
 
 -- name: integration_get
 -- One integration.
