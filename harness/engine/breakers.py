@@ -10,6 +10,7 @@ Both count in memory, and at each start what the store knows of the last session
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -47,11 +48,11 @@ class ApiBreaker:
     _ends: defaultdict[str, deque[tuple[float, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _opened: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    async def begin(self) -> None:
+    async def begin(self, ends: Sequence[PastEnd]) -> None:
         """At a start: count what the store knows of before, and how often each open pause had been opened."""
         now, at = self.clock.now(), self.clock.monotonic()
         self._ends.clear()
-        for end in await self.books(lambda s: s.recent_ends(REMEMBERED)):
+        for end in ends:
             failed, age = _was_failed_by_api(end), (now - end.ended_at).total_seconds()
             if failed is not None and 0 <= age <= WINDOW_SECONDS:
                 self._ends[end.model or "default"].append((at - age, failed))
@@ -135,13 +136,13 @@ class SpawnBreaker:
     _started: set[str] = field(default_factory=set)
     _failures: list[tuple[str, str]] = field(default_factory=list)
 
-    async def begin(self) -> None:
+    async def begin(self, ends: Sequence[PastEnd]) -> None:
         """At a start, once it is known whether the interrupt file still stands: count what the store knows of before.
 
         The loop that settled the last of a row may have died before it could say so.
         """
         self._failures.clear()
-        for end in await self.books(lambda s: s.recent_ends(REMEMBERED)):
+        for end in ends:
             if end.ran or end.cleared:
                 self._failures.clear()
             elif end.ending in _UNBORN:

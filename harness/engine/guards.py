@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.engine.breakers import ApiBreaker, SpawnBreaker
+from harness.engine.breakers import REMEMBERED, ApiBreaker, SpawnBreaker
 from harness.engine.budget import Purse
 from harness.engine.own_memory import OwnMemory
 from harness.engine.plan import Planner
@@ -45,6 +45,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
+    books: Books
     throttle: Throttle
     api: ApiBreaker
     spawns: SpawnBreaker
@@ -60,8 +61,9 @@ class Guards:
 
     async def remember(self) -> None:
         """Breakers outlive their loop. Once orphans are settled and it is known whether the interrupt file stands."""
-        await self.api.begin()
-        await self.spawns.begin()
+        ends = await self.books(lambda s: s.recent_ends(REMEMBERED))
+        await self.api.begin(ends)
+        await self.spawns.begin(ends)
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -84,6 +86,7 @@ def make_guards(
     books: Books, clock: Clock, state: LoopState, planner: Planner, interrupt_file: Path, sources: Sources
 ) -> Guards:
     return Guards(
+        books,
         Throttle(books, clock, state, spread=sources.spread),
         ApiBreaker(books, clock, state),
         SpawnBreaker(books, clock, state, interrupt_file),

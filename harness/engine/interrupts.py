@@ -91,9 +91,10 @@ class InterruptWatch:
         now = self._clock.now()
         if reason is not None and (known is None or known.reason != reason):
             await self._books(lambda s: s.open_pause("loop", "file", reason, NAME, now))
+            pauses = await self._books(lambda s: s.pauses())
         elif reason is None and known is not None:
             await self._books(lambda s: s.close_pause("loop", NAME, "the file was removed", now))
-        pauses = await self._books(lambda s: s.pauses())
+            pauses = await self._books(lambda s: s.pauses())
         if tuple(pauses) != self._state.pauses:
             self._state.pauses = tuple(pauses)
             self._state.bell.ring()

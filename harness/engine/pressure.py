@@ -20,7 +20,10 @@ SOURCES = ("memory", "load", "descriptors")
 
 @dataclass(slots=True)
 class PressureWatch:
-    """A component. `read` measures, `thresholds` are asked anew so that a reload counts."""
+    """A component. `read` measures, `thresholds` are asked anew so that a reload counts.
+
+    At ease, it does not ask the store: a hold that somebody else opens is seen in the switches that all share.
+    """
 
     books: Books
     clock: Clock
@@ -28,6 +31,7 @@ class PressureWatch:
     read: Callable[[], Readings]
     thresholds: Callable[[], Thresholds]
     name: str = "pressure"
+    _at_ease: bool = False
 
     async def run(self) -> None:
         while True:
@@ -37,12 +41,15 @@ class PressureWatch:
     async def tick(self) -> None:
         readings, thresholds, now = self.read(), self.thresholds(), self.clock.now()
         short, not_clear = shortages(readings, thresholds), shortages(readings, thresholds.clear)
+        if self._at_ease and not short and not any(p.source in SOURCES for p in self.state.pauses):
+            return
         held = {p.source for p in await self.books(lambda s: s.pauses()) if p.scope == "loop" and p.kind == "hold"}
         begins = {source: why for source, why in short.items() if source not in held}
         ends = [source for source in SOURCES if source in held and source not in not_clear]
         if begins or ends:
             await self.books(lambda s: _write(s, begins, ends, now))
             self.state.bell.ring()
+        self._at_ease = not short and held.isdisjoint(SOURCES)
 
 
 def _write(store: Store, begins: Mapping[str, str], ends: Sequence[str], now: datetime) -> None:

@@ -209,6 +209,8 @@ class Worker:
 
     async def _forget_taken_away(self) -> None:
         """An interrupted item that a person has removed, parked or finished meanwhile is not waited for."""
+        if not self._open:
+            return
         found = await self._tools.books(lambda s: [s.item(name) for name in self._open])
         left = {item.id for item in found if item is not None and item.state in RESUMABLE}
         for name in self._open - left:

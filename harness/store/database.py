@@ -12,7 +12,6 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -151,8 +150,10 @@ class Database:
         return iter(self._connection.execute(SQL[name], values))
 
     def all(self, name: str, **values: Any) -> Sequence[sqlite3.Row]:
-        with self._translated():
+        try:
             return self._connection.execute(SQL[name], values).fetchall()
+        except sqlite3.Error as exc:
+            raise translate(exc, self.path) from exc
 
     def one(self, name: str, **values: Any) -> sqlite3.Row | None:
         """The only row or None; also for a statement with RETURNING, which must be read to its end."""
@@ -172,7 +173,8 @@ class Database:
                 "data": rows.packed(entry.data) if entry.data else "{}",
             },
         )
-        self._pending.append(replace(entry, seq=seq))
+        numbered = Entry(entry.at, entry.kind, entry.actor, entry.item, entry.session, entry.data, seq)
+        self._pending.append(numbered)
 
     def written(self) -> Sequence[Entry]:
         """Entries committed through this object since the last call."""

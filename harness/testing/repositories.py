@@ -134,6 +134,10 @@ class SimulatedGit:
             raise GitError(f"the workspace {workspace.path} is gone")
         return found
 
+    def seen(self, item: str) -> Folder:
+        """As the agent of the item sees it: one that has outlived its loop writes where nobody looks any more."""
+        return self.folders.get(item) or Folder("")
+
     async def prepare(
         self, repo: RepositoryRef, item: str, *, branch: str | None = None, wip_ref: str | None = None
     ) -> Workspace:

@@ -82,7 +82,7 @@ class World:
         self.money = Money(self.random("money"))
         self._sets = 0
         self.git = SimulatedGit(REPOSITORIES, self.random("git"))
-        self.playwright = Playwright(self.random("agents"), lambda item: self.git.folders[item])
+        self.playwright = Playwright(self.random("agents"), self.git.seen)
         self.judging = self.random("gates")
         self.dying = self.random("leftovers")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.app.safe_mode import beware
-from harness.engine.breakers import ApiBreaker, SpawnBreaker
+from harness.engine.breakers import REMEMBERED, ApiBreaker, SpawnBreaker
 from harness.model.events import Started
 from harness.model.outcome import Claimed, Disposition, Failed, Interrupted, Outcome
 from harness.model.session import SessionRow, SessionStatus
@@ -174,7 +174,7 @@ async def test_what_the_breaker_has_counted_outlives_the_loop(desk: Desktop) -> 
         stored.end(Claimed(None))
     stored.end(Interrupted("pause", "operator"))
     after = breaker(desk)
-    await after.begin()
+    await after.begin(desk.store.recent_ends(REMEMBERED))
     assert desk.store.pauses() == []
     await sessions.end(after, DOWN)
     (pause,) = desk.store.pauses()
@@ -187,7 +187,7 @@ async def test_a_start_does_not_count_what_is_longer_ago_than_the_window(desk: D
         stored.end(DOWN)
     desk.clock.move(300)
     after = breaker(desk)
-    await after.begin()
+    await after.begin(desk.store.recent_ends(REMEMBERED))
     await sessions.end(after, DOWN)
     assert desk.store.pauses() == []
 
@@ -200,7 +200,7 @@ async def test_a_breaker_that_was_open_goes_on_doubling_after_a_start(desk: Desk
     for seconds in (120, 240):
         desk.clock.move((desk.store.pauses()[0].until - desk.clock.now()).total_seconds())
         before = breaker(desk)
-        await before.begin()
+        await before.begin(desk.store.recent_ends(REMEMBERED))
         await sessions.end(before, DOWN)
         assert (desk.store.pauses()[0].until - desk.clock.now()).total_seconds() == seconds
 
@@ -210,10 +210,10 @@ async def test_a_row_of_failed_starts_outlives_the_loop_that_counted_it(desk: De
     for _ in range(2):
         stored.end(Failed("stalled_start"), ran=False)
     watch = spawns(desk, tmp_path)
-    await watch.begin()
+    await watch.begin(desk.store.recent_ends(REMEMBERED))
     assert not watch.interrupt_file.exists()
     stored.end(Failed("crashed"), ran=False)
-    await spawns(desk, tmp_path).begin()
+    await spawns(desk, tmp_path).begin(desk.store.recent_ends(REMEMBERED))
     assert "the last 3 sessions did not start" in watch.interrupt_file.read_text()
 
 
@@ -231,7 +231,7 @@ async def test_a_row_that_was_broken_is_not_counted_again_by_a_start(
         desk.clock.set(-86400)
         desk.store.close_pause("loop", "interrupt-request.txt", "the file was removed", desk.clock.now())
     watch = spawns(desk, tmp_path)
-    await watch.begin()
+    await watch.begin(desk.store.recent_ends(REMEMBERED))
     assert not watch.interrupt_file.exists()
 
 

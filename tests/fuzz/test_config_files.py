@@ -36,9 +36,10 @@ def test_a_changed_configuration_loads_or_is_refused_in_words(tmp_path: Path, ra
     (tmp_path / "config.yaml").write_bytes(raw)
     try:
         loaded = load(tmp_path, {})
-    except ConfigError as refused:
-        assert str(refused).encode().startswith(b"config.yaml")
-        assert refused.message.strip()
+    except ConfigError as exc:
+        refusal = str(exc)
     else:
         assert loaded.home == tmp_path
         assert examine(tmp_path, {}) == ()
+        return
+    assert refusal.encode().startswith(b"config.yaml")

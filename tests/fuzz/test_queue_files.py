@@ -199,8 +199,7 @@ def test_any_object_is_an_item_or_refused(desk: Desk, document: dict[str, Any]) 
     before = kept(desk)
     try:
         answer = queue.add(desk, document)
-    except Usage as refused:
-        assert refused.message
+    except Usage:
         assert kept(desk) == before
         return
     after = kept(desk)
