@@ -77,14 +77,14 @@ def parents() -> dict[int, int]:
         return {int(pid): int(parent) for pid, parent in (line.split() for line in table)}
 
 
-def descendants(root: int) -> set[int]:
-    """Every process below `root`, as far as one look can tell: repeat until quiet."""
+def descendants(root: int, *, without: set[int] | frozenset[int] = frozenset()) -> set[int]:
+    """Every process below `root`, as far as one look can tell: repeat until quiet. `without` are passed over."""
     table = None if os.access(f"/proc/self/task/{os.getpid()}/children", os.F_OK) else parents()
     found: set[int] = set()
     ahead = {root}
     while ahead:
         pid = ahead.pop()
         below = children(pid) if table is None else {child for child, parent in table.items() if parent == pid}
-        ahead |= below - found
-        found |= below
+        ahead |= below - found - without
+        found |= below - without
     return found

@@ -73,9 +73,11 @@ async def end(
 ) -> list[Identity]:
     """End an agent-init and its whole tree: TERM, by which it does that itself and exactly, then KILL by us.
 
-    Returns who still lives, normally nobody. Safe to call for one that has already ended.
+    An agent-init that was stopped is woken for it. Returns who still lives, normally nobody. Safe to call for one that
+    has already ended.
     """
     if signal(root, signals.SIGTERM):
+        signal(root, signals.SIGCONT)
         await _wait_for_end(root, term_seconds)
     if not alive(root):
         return []
@@ -152,7 +154,7 @@ def _watch(process: Identity, seconds: float) -> None:
 def _kill_tree(root: Identity, seconds: float, session: str | None) -> list[Identity]:
     """For an agent-init that is stuck. It goes last: as long as it lives, nobody can leave its tree."""
     sweep = _Sweep(seconds)
-    sweep.until_quiet(lambda: procfs.descendants(root.pid) if alive(root) else set())
+    sweep.until_quiet(lambda: procfs.descendants(root.pid, without=sweep.ended) if alive(root) else set())
     signal(root, signals.SIGKILL)
     _watch(root, seconds)
     marks = {session} if session else set()
@@ -164,23 +166,30 @@ class _Sweep:
     """SIGKILL by process and by group. A storm outruns single kills, but no fork slips out of a group that is killed.
 
     A group is killed whole if it belongs to another session than ours: agent-init begins one, and so do its tools.
+    Zombies that nobody reaps are looked at once: a storm leaves thousands, and is gone before a slow look is over.
     """
 
     def __init__(self, seconds: float) -> None:
         self.give_up = time.monotonic() + seconds
+        self.ended: set[int] = set()
         self.groups: set[int] = set()
         self.sessions: set[int] = set()
 
     def until_quiet(self, find: Callable[[], set[int]]) -> list[Identity]:
-        """Two looks in a row with nobody alive and no group that was not killed yet. Returns who was alive."""
+        """Two looks in a row with nobody alive and no group that was not killed yet, the second at everybody, the
+        newest first. Returns who was alive.
+        """
         killed: set[Identity] = set()
         quiet = 0
         while quiet < QUIET_PASSES and time.monotonic() < self.give_up:
             groups = len(self.groups)
-            alive_now = [each for each in map(self._kill, find()) if each is not None]
+            found = sorted(find(), reverse=True)
+            alive_now = [each for each in map(self._kill, found) if each is not None]
             killed.update(alive_now)
             quiet = 0 if alive_now or len(self.groups) > groups else quiet + 1
-            time.sleep(PASS_SECONDS if quiet else 0)
+            if quiet:
+                self.ended.clear()
+                time.sleep(PASS_SECONDS)
         return sorted(killed, key=lambda process: process.pid)
 
     def adopted(self) -> set[int]:
@@ -193,13 +202,16 @@ class _Sweep:
         identity, fields = identify(pid), procfs.stat_fields(pid)
         if identity is None or not fields:
             return None
-        was_alive = fields[procfs.STATE] not in procfs.ENDED and signal(identity, signals.SIGKILL)
+        has_ended = fields[procfs.STATE] in procfs.ENDED
+        was_alive = not has_ended and signal(identity, signals.SIGKILL)
         group = int(fields[procfs.GROUP])
         if _session(fields) != os.getsid(0) and group not in self.groups:
             self.groups.add(group)
             self.sessions.add(_session(fields))
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signals.SIGKILL)
+        if has_ended:
+            self.ended.add(pid)
         return identity if was_alive else None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.proc.lock import is_free
-from tests.lifecycle.zoo.den import ZOO, Den, wait_for_end, wait_until
+from tests.lifecycle.zoo.den import ZOO, Den, wait_for_end
 from tests.lifecycle.zoo.zoo import KINDS
 
 pytestmark = pytest.mark.process
@@ -133,8 +133,16 @@ def test_tree_whose_agent_init_is_stuck_is_ended_from_outside(den):
         loop.stdout.readline()
         left = loop.stdout.readline()
     assert left == b"[]\n"
-    # on a busy machine the kernel takes a moment to close what a killed process held
-    wait_until(lambda: den.living() == [])
+    assert den.living() == []
+
+
+def test_tree_whose_agent_init_was_stopped_is_ended_by_itself(den):
+    with start_parent(den, "end-stopped") as loop:
+        loop.stdout.readline()
+        left = loop.stdout.readline()
+    assert left == b"[]\n"
+    assert den.living() == []
+    assert den.record().contained == "exact"
 
 
 def test_output_held_open_by_a_stranger_does_not_keep_agent_init(den):

@@ -1,12 +1,13 @@
 """A loop for one process: becomes subreaper, starts agent-init from stdin's words, and ends it when told to.
 
-Says agent-init's pid, waits for "ready" from the agent; then `stay` sleeps, `end-stuck` stops agent-init so that it can
-do nothing itself, ends the tree from outside and prints who is left.
+Says agent-init's pid, waits for "ready" from the agent; then `stay` sleeps. `end-stopped` stops agent-init, `end-stuck`
+holds it as a debugger does, so that it can do nothing itself; both end the tree and print who is left.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,14 @@ import time
 
 from harness.proc.contain import become_subreaper, command, end
 from harness.proc.identity import identify
+
+PTRACE_ATTACH = 16
+
+
+def hold(pid: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).ptrace(PTRACE_ATTACH, pid, None, None):
+        raise OSError(ctypes.get_errno(), "ptrace")
+    os.waitpid(pid, 0)
 
 
 def main() -> None:
@@ -28,7 +37,10 @@ def main() -> None:
         time.sleep(600)
     root = identify(process.pid)
     assert root is not None
-    os.kill(process.pid, signal.SIGSTOP)
+    if action == "end-stuck":
+        hold(process.pid)
+    else:
+        os.kill(process.pid, signal.SIGSTOP)
     left = asyncio.run(end(root, term_seconds=0.2, kill_seconds=5, session=session))
     print([each.pid for each in left], flush=True)  # noqa: T201
 
