@@ -19,7 +19,7 @@ from harness.model.home import Home
 from harness.model.session import FINAL, SessionRow
 from harness.ops.answers import Document, Rows, Stream
 from harness.ops.books import full_id, reading_if_any, running
-from harness.store.sqlite import SqliteStore
+from harness.store.reader import StoreReader
 
 T = TypeVar("T")
 LIST_COLUMNS = ("id", "item", "status", "outcome", "ending", "attempt", "started_at", "seconds", "turns", "cost_usd")
@@ -44,7 +44,7 @@ def find(home: Home, given: str) -> Found:
     return Found(name, row, home.session_log(name))
 
 
-def _latest(home: Home, store: SqliteStore | None) -> str:
+def _latest(home: Home, store: StoreReader | None) -> str:
     rows = store.sessions(limit=1) if store is not None else []
     if rows:
         return rows[0].id
@@ -54,7 +54,7 @@ def _latest(home: Home, store: SqliteStore | None) -> str:
     return logs[-1].stem
 
 
-def _id(home: Home, store: SqliteStore | None, name: str) -> str:
+def _id(home: Home, store: StoreReader | None, name: str) -> str:
     called = _NAMED.fullmatch(name)
     given = called[1] if called else name
     if store is not None:
@@ -88,6 +88,7 @@ def _row(row: SessionRow) -> Mapping[str, Any]:
     return {
         "id": row.id,
         "item": row.item,
+        "role": row.role.value,
         "status": row.status.value,
         "outcome": row.outcome,
         "ending": row.ending,
@@ -108,7 +109,18 @@ def _facts(found: Found) -> dict[str, Any]:
     row = found.row
     if row is None:
         return {"id": found.id, "log": found.log}
-    names = ("item", "attempt", "status", "outcome", "ending", "ended_by", "agent", "model", "claude_session_id")
+    names = (
+        "item",
+        "role",
+        "attempt",
+        "status",
+        "outcome",
+        "ending",
+        "ended_by",
+        "agent",
+        "model",
+        "claude_session_id",
+    )
     more = ("parent", "pid", "doing", "started_at", "heartbeat", "ended_at", "workspace", "transcript")
     return {"id": row.id, **{name: getattr(row, name) for name in (*names, *more)}, "log": found.log}
 
@@ -121,14 +133,22 @@ def metrics(home: Home, given: str) -> Document:
 
 
 def _metrics(home: Home, found: Found) -> Mapping[str, Any]:
-    kept = home.session(found.id) / "metrics.json"
-    if kept.exists():
-        whole: Mapping[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return whole
+    kept = _kept(home.session(found.id) / "metrics.json")
+    if kept is not None:
+        return kept
     computed = _logged(found, measured.metrics)
     row = found.row
     known = {"work_item": row.item, "attempt": row.attempt, "parent": row.parent} if row is not None else {}
     return {**computed, **known}
+
+
+def _kept(path: Path) -> Mapping[str, Any] | None:
+    """What was measured when the session ended, None if that is absent or damaged: the log says it as well."""
+    try:
+        whole = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return whole if isinstance(whole, dict) else None
 
 
 def _logged(found: Found, read: Callable[[Path], T]) -> T:

@@ -34,6 +34,17 @@ def test_metrics_are_those_of_the_file(worked, session):
     assert worked("session", "metrics", session, "--json").json == kept
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "\x00\xff", "[" * 100_000])
+def test_damaged_metrics_are_counted_anew_from_the_log(worked, session, tmp_path, damage):
+    shutil.copytree(worked.home.root, tmp_path / "copy", symlinks=True)
+    copy = Caller(type(worked.home)(tmp_path / "copy"))
+    kept = copy.home.session(session) / "metrics.json"
+    whole = json.loads(kept.read_text())
+    kept.write_text(damage, encoding="latin-1")
+    said = copy("session", "metrics", session, "--json").json
+    assert (said["tools"], said["session_id"]) == (whole["tools"], session)
+
+
 def test_every_name_of_a_session_finds_it(worked, session):
     names = ("latest", "current", session, session[:8], f"docs/sessions/{session}.json", f"{session}.log")
     for name in (*names, f"docs/sessions/{session}-context.json"):
