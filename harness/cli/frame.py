@@ -12,6 +12,7 @@ import click
 from harness.cli import output, table
 from harness.cli.deadline import deadline
 from harness.cli.invocation import Invocation
+from harness.cli.rows import Entry
 from harness.model.errors import Unbuilt, Usage
 from harness.ops.answers import Answer
 
@@ -172,7 +173,7 @@ class LazyGroup(_Sectioned, click.Group):
                 formatter.write_text(" ".join(later))
 
 
-def _load(entry: table.Entry) -> click.Command:
+def _load(entry: Entry) -> click.Command:
     module, _, attribute = entry.target.partition(":")
     made = getattr(importlib.import_module(module), attribute)
     assert isinstance(made, click.Command), entry.target
@@ -181,7 +182,7 @@ def _load(entry: table.Entry) -> click.Command:
     return made
 
 
-def _unbuilt(entry: table.Entry) -> click.Command:
+def _unbuilt(entry: Entry) -> click.Command:
     """Exit 2 whatever its arguments are; its help says the same (contract 3, A12)."""
 
     def refuse(**_words: Any) -> int:

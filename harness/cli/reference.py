@@ -11,8 +11,8 @@ import click
 
 from harness.cli.frame import HELP, LazyGroup
 from harness.cli.invocation import Invocation
-from harness.cli.seeds import AS_THEY_STAND
 from harness.cli.rows import Entry
+from harness.cli.seeds import AS_THEY_STAND
 from harness.cli.table import COMMANDS, GROUPS
 
 _COMMANDS = """# Commands
