@@ -213,9 +213,16 @@ class Workspaces(Protocol):
     """Workspaces under state/worktrees. All git runs with the registered repository's GIT_DIR (architecture 6)."""
 
     async def prepare(
-        self, repo: RepositoryRef, item: str, *, branch: str | None = None, wip_ref: str | None = None
+        self,
+        repo: RepositoryRef,
+        item: str,
+        *,
+        branch: str | None = None,
+        wip_ref: str | None = None,
+        commit: str | None = None,
     ) -> Workspace:
-        """A clean workspace at the tip of `branch` (default: the target), the content of `wip_ref` on top if given.
+        """A clean workspace at the tip of `branch` (default: the target) or at `commit`, the content of `wip_ref` on
+        top if given.
 
         An existing workspace of the item is saved before it is made anew. Raises GitError; NotFound if the folder of
         the repository is missing or no repository.
@@ -502,16 +509,20 @@ class Settlement:
     session: SessionRow | None = None
     attempt: Mapping[str, Any] | None = None
     question: tuple[str, tuple[str, ...]] | None = None
+    reviews: tuple[SessionRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A lease whose owner is dead, with its attempt and its last session; `boot` is the one that the owner lived in."""
+    """A lease whose owner is dead, with its attempt and the last session of its work; `boot` is the one that the owner
+    lived in, `reviews` are sessions of reviews that have no end on record.
+    """
 
     lease: Lease
     attempt: AttemptRow
     session: SessionRow | None
     boot: str | None = None
+    reviews: tuple[SessionRow, ...] = ()
 
 
 class Store(Protocol):

@@ -1,6 +1,7 @@
 """An agent without a model or CLI: plays a script of steps. For unit speed and simulation of thousands of sessions.
 
-Steps are mappings with one key, from the item's own `script` (WorkItem.extra) or else the one given to the agent:
+Steps are mappings with one key, from the item's own `script` (WorkItem.extra) or else the one given to the agent; a
+review plays the item's `reviews`, a list of scripts, one a session, the last of them again and again:
 
     write: {path, content}    run: [argv]         commit: message     say: text            progress: text
     complete: summary         blocked: summary    ask: {question, options}                 add: {item}
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,7 +27,7 @@ from harness.agents.frames import Conversation, FrameLog
 from harness.agents.steps import ABORTED, SUCCESS, Over, Stage, Step, perform
 from harness.clock import SystemClock
 from harness.model.events import AgentExit, Idle, SessionEvent, Started, StopReason, TurnEnded
-from harness.model.session import Brief
+from harness.model.session import Brief, Role
 from harness.ports import Clock, Desk, Finding
 
 MODEL = "scripted"
@@ -108,6 +110,7 @@ class ScriptedAgent:
     ) -> None:
         self._script = script
         self._clock: Clock = clock or SystemClock()
+        self._reviews: Counter[str] = Counter()
 
     @contextlib.asynccontextmanager
     async def session(self, brief: Brief, desk: Desk) -> AsyncIterator[ScriptedSession]:
@@ -136,6 +139,10 @@ class ScriptedAgent:
         return (Finding("agent", "ok", "scripted agent: no CLI, no account"),)
 
     def _steps(self, brief: Brief) -> Sequence[Step]:
+        if brief.role is Role.REVIEW and (scripts := brief.item.extra.get("reviews")):
+            number = self._reviews[brief.item.id]
+            self._reviews[brief.item.id] += 1
+            return tuple(scripts[min(number, len(scripts) - 1)])
         own = brief.item.extra.get("script")
         if own is not None:
             return tuple(own)

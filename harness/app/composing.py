@@ -13,6 +13,7 @@ from harness.prompting.variables import (
     GateFacts,
     HandoverFacts,
     RepositoryFacts,
+    ReviewFacts,
     SessionFacts,
     choose_template,
     variables,
@@ -28,6 +29,8 @@ class TemplateComposer:
 
     def compose(self, request: PromptRequest) -> Prompt:
         kind = self.loaded.config.kind(request.item.kind)
+        if request.review is not None and request.plan.review is not None:
+            return self._rendered(request.plan.review.template, request)
         template = choose_template(request.item, kind.template, conflict=request.conflict, resume=request.resume)
         return self._rendered(template, request)
 
@@ -43,10 +46,11 @@ class TemplateComposer:
                 request.item,
                 self._session(request),
                 self._repository(request),
-                expects=kind.expects,
+                expects="document" if request.review is not None else kind.expects,
                 template=kind.template,
                 history=request.history,
                 handover=HandoverFacts(**asdict(request.handover)) if request.handover else None,
+                review=ReviewFacts(**asdict(request.review)) if request.review else None,
             ),
         )
 

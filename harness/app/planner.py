@@ -11,7 +11,7 @@ from harness.config.effective import Effective, effective
 from harness.config.gates import judging
 from harness.config.load import Loaded
 from harness.config.schema import RepositorySection
-from harness.engine.plan import After, BuildOrder, Plan
+from harness.engine.plan import After, BuildOrder, Plan, ReviewPlan
 from harness.model.errors import NotFound
 from harness.model.work import WorkItem
 from harness.ports import Agent, RepositoryRef
@@ -45,6 +45,7 @@ class ConfigPlanner:
             comparing=tuple(gate.name for gate in section.every_gate if gate.compares),
             ways=section.integration.ways(),
             batch=1 if kind.template == RED_BY_NATURE else section.integration.batch,
+            review=self._review(item, section),
             after=self._after(section),
         )
 
@@ -68,14 +69,22 @@ class ConfigPlanner:
             raise NotFound(f"the folder of repository {name} is missing: {path}", hint="./loop config show")
         return section
 
-    def values(self, item: WorkItem, section: RepositorySection) -> Effective:
+    def _review(self, item: WorkItem, section: RepositorySection) -> ReviewPlan | None:
+        asked = self.loaded.config.kind(item.kind).review
+        if asked is None:
+            return None
+        values = self.values(item, section, review=True)
+        options = _options(values) | {"debug": self.loaded.claude_debug}
+        return ReviewPlan(asked.template, self.agents[values.agent], values.limits, options, asked.rounds)
+
+    def values(self, item: WorkItem, section: RepositorySection, *, review: bool = False) -> Effective:
         own: Mapping[str, Any] = {
             "session_timeout": item.timeout_seconds,
             "max_cost_usd": item.max_cost_usd,
             "model": item.model,
             "agent": item.agent,
         }
-        return effective(self.loaded.config, item.kind, section.name, own)
+        return effective(self.loaded.config, item.kind, section.name, own, review=review)
 
 
 def judges(section: RepositorySection, item: WorkItem, expects: str) -> tuple[str, ...]:

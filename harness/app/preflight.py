@@ -22,7 +22,9 @@ def check_start(loaded: Loaded, agents: Mapping[str, Agent], prompts: Prompts, f
     if not config.repositories:
         raise ConfigError("config.yaml names no repository", hint="./loop init --repo PATH --test CMD")
     lower = list(fence.findings())
-    prompts.check(sorted({kind.template for kind in config.kinds.values()} | {"continue", "retry", "conflict"}))
+    templates = {kind.template for kind in config.kinds.values()} | {"continue", "retry", "conflict"}
+    templates |= {kind.review.template for kind in config.kinds.values() if kind.review is not None}
+    prompts.check(sorted(templates))
     findings = [finding for agent in agents.values() for finding in agent.doctor()]
     for finding in findings:
         if finding.level == "fail":

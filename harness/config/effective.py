@@ -40,13 +40,17 @@ class Effective:
     origins: Mapping[str, str]
 
 
-def effective(config: Config, kind: str, repo: str | None, item: Mapping[str, Any] | None = None) -> Effective:
+def effective(
+    config: Config, kind: str, repo: str | None, item: Mapping[str, Any] | None = None, *, review: bool = False
+) -> Effective:
     """Resolve every value that may be set at several levels. Pure.
 
-    `item` holds what the item itself sets (`item_overrides`); None = not set. Raises ConfigError for an agent that is
-    not configured.
+    `item` holds what the item itself sets (`item_overrides`); None = not set. `review`: for the session that reads the
+    work, where the kind's `review` comes first. Raises ConfigError for an agent that is not configured.
     """
     narrow = list(_narrow(config, kind, repo, item or {}))
+    if review and (section := config.kind(kind).review) is not None:
+        narrow.insert(0, (f"kinds.{kind if kind in config.kinds else 'default'}.review", _set(section)))
     name, agent_from = _find("agent", narrow) or (DEFAULT_AGENT, "default")
     if name not in config.agents:
         raise ConfigError(f"{agent_from} names agent {name!r}; known: {', '.join(sorted(config.agents))}")

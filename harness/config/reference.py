@@ -31,8 +31,8 @@ _LEVELS = """
 
 `session_timeout stall_threshold max_attempts model agent allowed_tools disallowed_tools permission_mode max_turns
 max_cost_usd max_tokens` may be set at several levels. The first that sets a value wins: item, repository, kind, agent,
-`harness`. A written `null` lifts `max_turns`, `max_cost_usd`, `max_tokens` and `allowed_tools`; with the others it
-means *not set here*.
+`harness`; for a review `kinds.NAME.review` before all of them. A written `null` lifts `max_turns`, `max_cost_usd`,
+`max_tokens` and `allowed_tools`; with the others it means *not set here*.
 """
 _PLACES: Mapping[str, Key] = MappingProxyType(
     {
@@ -52,6 +52,7 @@ _PLACES: Mapping[str, Key] = MappingProxyType(
         "repositories[].gates[] (type: spec)": ("repositories", 0, "gates", 0),
         "repositories[].gates[] (another type)": ("repositories", 0, "gates", 0),
         "kinds.NAME": ("kinds", "NAME"),
+        "kinds.NAME.review": ("kinds", "NAME", "review"),
         "lanes.NAME": ("lanes", "NAME"),
         "policy[]": ("policy", 0),
         "isolation": ("isolation",),

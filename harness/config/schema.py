@@ -31,17 +31,16 @@ from harness.config.resources import BudgetSection, PressureSection, WatchSectio
 from harness.config.secret import Secret
 from harness.config.workspaces import WorkspaceSection
 from harness.model.policy import PolicyRule
+from harness.model.review import REVIEW
 
 
-class Overrides(Section):
-    """What a kind or a repository may set over the agent and the global value; absent = not set here."""
+class SessionOverrides(Section):
+    """What may be set of one session, over the agent and the global value; absent = not set here."""
 
     session_timeout: Seconds | None = None
     """Longest session, in seconds."""
     stall_threshold: Seconds | None = None
     """Longest silence of a session, in seconds."""
-    max_attempts: Count | None = None
-    """Attempts that may count before the item is parked."""
     agent: Name | None = None
     """Name of an entry of `agents`."""
     model: Text | None = None
@@ -58,6 +57,13 @@ class Overrides(Section):
     """Cost of a session in US dollars; a written `null` = no limit."""
     max_tokens: Tokens | None = None
     """Tokens of a session (input, output, cache writes); a written `null` = no limit."""
+
+
+class Overrides(SessionOverrides):
+    """What a kind or a repository may set over the agent and the global value; absent = not set here."""
+
+    max_attempts: Count | None = None
+    """Attempts that may count before the item is parked."""
 
 
 class Interrupts(Section):
@@ -197,6 +203,15 @@ class RepositorySection(Overrides):
         return (*self.gates, *guards(self.guards, self.gates))
 
 
+class ReviewSection(SessionOverrides):
+    """A session of its own reads what is proved before it is integrated; values not set here are those of the work."""
+
+    template: Text = "review-work"
+    """Name of the prompt under `prompts/`."""
+    rounds: Annotated[int, Field(ge=0, le=20)] = 2
+    """How often findings go back to the agent before a person is asked."""
+
+
 class KindSection(Overrides):
     """A kind of work. A kind that is not listed keeps its name and uses `default`."""
 
@@ -206,6 +221,8 @@ class KindSection(Overrides):
     """Lane of items that name none."""
     expects: Literal["commit", "document", "none"] = "commit"
     """What the work leaves: commits, `result.md`, or nothing."""
+    review: ReviewSection | None = None
+    """Who reads the work before it is integrated; null = nobody. For kinds that expect a commit."""
 
 
 class LaneSection(Section):
@@ -370,6 +387,8 @@ def contradictions(config: Config) -> Iterator[tuple[Key, str]]:
         yield from _agent_exists(config, ("repositories", n), repo)
         names = [gate.name for gate in repo.gates]
         for g, name in enumerate(names):
+            if name == REVIEW:
+                yield ("repositories", n, "gates", g, "name"), f"{name!r} is what verdicts of reviews are called"
             if name in names[:g]:
                 yield ("repositories", n, "gates", g, "name"), f"{name!r} is used twice in {repo.name}"
             if repo.gates[g].compares and (other := _without_commit(config, repo.gates[g].kinds)):
@@ -379,13 +398,17 @@ def contradictions(config: Config) -> Iterator[tuple[Key, str]]:
         yield from _agent_exists(config, ("kinds", name), kind)
         if kind.lane not in config.lanes:
             yield ("kinds", name, "lane"), f"{kind.lane!r} is no lane; allowed: {_listed(config.lanes)}"
+        if kind.review is not None:
+            yield from _agent_exists(config, ("kinds", name, "review"), kind.review)
+            if kind.expects != "commit":
+                yield ("kinds", name, "review"), f"{name!r} expects no commit; a review reads commits"
 
 
 def _without_commit(config: Config, kinds: Iterable[str]) -> str | None:
     return next((kind for kind in kinds if config.kind(kind).expects != "commit"), None)
 
 
-def _agent_exists(config: Config, at: Key, overrides: Overrides) -> Iterator[tuple[Key, str]]:
+def _agent_exists(config: Config, at: Key, overrides: SessionOverrides) -> Iterator[tuple[Key, str]]:
     if overrides.agent is not None and overrides.agent not in config.agents:
         yield (*at, "agent"), f"{overrides.agent!r} is no agent; allowed: {_listed(config.agents)}"
 

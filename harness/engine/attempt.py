@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import fs
 from harness.engine.desk import Expectation, LoopDesk
-from harness.engine.plan import Plan
+from harness.engine.plan import Plan, Proven
 from harness.engine.preparing import AttemptTools, Preparation, SetupFailed
-from harness.engine.session import SessionResult, SessionRunner, killed_from_outside
+from harness.engine.reviewing import Reviewing
+from harness.engine.said import by_operator, said
+from harness.engine.session import SessionResult, SessionRunner
 from harness.model.errors import DiskFull, HarnessError, LeaseLost, NotFound, StoreError, TemplateError
-from harness.model.events import AgentExit, StopReason
 from harness.model.journal import Entry
-from harness.model.outcome import Asked, Claimed, Disposition, Failed, Interrupted, Outcome
+from harness.model.outcome import ENDINGS, Asked, Cause, Claimed, Disposition, Failed, Interrupted, Outcome
 from harness.model.session import FINAL, SessionRow, new_session_id
 from harness.model.work import Continuation, Lease, Phase, WorkState
 from harness.ports import Seal, Workspace
@@ -31,6 +32,7 @@ class _Told:
     proving: Continuation | None = None
     workspace: Workspace | None = None
     folders: list[Path] = field(default_factory=list)
+    reviews: list[SessionRow] = field(default_factory=list)
 
 
 class Attempt:
@@ -84,7 +86,8 @@ class Attempt:
             await ending
 
     async def _settle(self, outcome: Outcome) -> None:
-        disposition = await self._tools.settler.settle(self._lease, outcome, self._told.session, self._told.work)
+        told = self._told
+        disposition = await self._tools.settler.settle(self._lease, outcome, told.session, told.work, told.reviews)
         await self._tidy(disposition)
 
     async def _tidy(self, disposition: Disposition) -> None:
@@ -112,20 +115,24 @@ class Attempt:
         await self._phase(Phase.PREPARING, base=workspace.base, workspace=str(workspace.path))
         await preparation.set_up(workspace)
         result = await self._session(preparation, workspace)
-        outcome = _said(result)
+        outcome = said(result)
         if outcome is not None:
             return outcome
         return await self._land(plan, workspace, result)
 
     async def _proved_later(self, plan: Plan, goes_on: Continuation) -> Outcome:
         """The session has ended under an earlier lease; only its work is still to be proved."""
-        self._proving(goes_on)
+        self._proving(goes_on, plan)
         await self._phase(Phase.PROVING, seal=goes_on.seal, base=goes_on.base)
         row = await self._tools.session.books(lambda s: s.session(goes_on.session or ""))
         self._told.session = row if row is not None and row.status in FINAL else None
         if goes_on.base:
             self._told.workspace = await self._tools.session.workspaces.reopen(plan.repo, self._item.id, goes_on.base)
-        return await self._tools.integrator.resume(self._lease, plan, goes_on)
+        spoken = _conversation(self._told.session, goes_on) if self._told.session is not None else goes_on
+        return await self._back_to(
+            spoken,
+            self._tools.integrator.resume(self._lease, plan, goes_on, lambda seal, to: self._landed(plan, seal, to)),
+        )
 
     async def _goes_on(self) -> Continuation | None:
         """Where the item goes on. A session that was cut off before its first word left no conversation to resume."""
@@ -168,27 +175,57 @@ class Attempt:
             document = await spaces.document(workspace, folder / "result.md")
             if document is None:
                 return Failed("no_change", "no result.md at the top of the workspace")
-            self._proving(replace(self._work(), mode="seal"))
+            self._proving(replace(self._work(), mode="seal"), plan)
             return await self._tools.integrator.prove_document(self._lease, plan, workspace.base, document)
         if plan.expects == "none":
             return Claimed(None)
         if state.dirty:
-            return _by_operator(result) or Failed("uncommitted", "\n".join(state.dirty[:50]))
+            return by_operator(result) or Failed("uncommitted", "\n".join(state.dirty[:50]))
         if not state.commits:
             return Failed("no_change", state.problem or "no commit on top of the base")
         seal = await self._seal(plan, workspace, result)
-        self._proving(replace(self._work(), mode="seal", seal=seal.commit))
-        return await self._tools.integrator.land(self._lease, plan, seal, folder)
+        spoken = self._work()
+        self._proving(replace(spoken, mode="seal", seal=seal.commit), plan)
+        if plan.review is not None:
+            self._told.work = self._told.proving
+        return await self._back_to(spoken, self._landed(plan, seal, folder))
+
+    async def _landed(self, plan: Plan, seal: Seal, folder: Path) -> Outcome:
+        """Proved, read by a reviewer if the kind asks for one, and integrated."""
+        integrator = self._tools.integrator
+        if plan.review is None:
+            return await integrator.land(self._lease, plan, seal, folder)
+        proven = await integrator.prove(self._lease, plan, seal, folder)
+        if not isinstance(proven, Proven):
+            return proven
+        reviewing = Reviewing(self._tools, self._lease, plan, self._iteration, self._set_phase, self._told)
+        read = await reviewing.read(seal, proven)
+        if not isinstance(read, Proven):
+            return read
+        self._free_slot()
+        return await integrator.land(self._lease, plan, seal, folder, read)
+
+    async def _back_to(self, spoken: Continuation, landing: Awaitable[Outcome]) -> Outcome:
+        """What is wrong with the work itself, or a person decides, is told to the conversation that made it."""
+        outcome = await landing
+        wrong = isinstance(outcome, Failed) and ENDINGS[outcome.ending].cause in (Cause.AGENT, Cause.REVIEW)
+        if wrong or isinstance(outcome, Asked):
+            self._told.work = spoken
+        return outcome
+
+    def _set_phase(self, phase: Phase) -> None:
+        self.phase = phase
 
     def _work(self) -> Continuation:
         assert self._told.work is not None
         return self._told.work
 
-    def _proving(self, goes_on: Continuation) -> None:
-        """From here on no session is needed, now or after a restart."""
+    def _proving(self, goes_on: Continuation, plan: Plan) -> None:
+        """From here on no session of the work is needed, now or after a restart; one that reviews it has this slot."""
         self._told.proving = goes_on
         self.phase = Phase.PROVING
-        self._free_slot()
+        if plan.review is None:
+            self._free_slot()
 
     async def _seal(self, plan: Plan, workspace: Workspace, result: SessionResult) -> Seal:
         actor = self._tools.session.state.actor
@@ -217,6 +254,12 @@ def _left_behind(result: SessionResult, workspace: Workspace) -> Continuation:
     )
 
 
+def _conversation(row: SessionRow, goes_on: Continuation) -> Continuation:
+    """The conversation whose sealed work `goes_on` is."""
+    ended, claude = row.ending or row.ended_by or "", row.claude_session_id
+    return replace(goes_on, mode="session", reason=ended, claude_session_id=claude, workspace=row.workspace, seal=None)
+
+
 def _ending_of(exc: HarnessError) -> str:
     match exc:
         case DiskFull():
@@ -229,58 +272,3 @@ def _ending_of(exc: HarnessError) -> str:
             return "repo_missing"
         case _:
             return "fault"
-
-
-def _said(result: SessionResult) -> Outcome | None:
-    """The outcome that needs no proof: interrupted, asked or failed. None when the agent says done.
-
-    What the agent has said stands, even if it was stopped before its turn was over.
-    """
-    if result.question is not None:
-        return Asked(result.question.question, result.question.options)
-    if result.claim is not None:
-        return None if result.claim.status == "done" else Asked(result.claim.summary, (), "blocked_work")
-    if (interrupted := _by_operator(result)) is not None:
-        return interrupted
-    if result.stopped is None and killed_from_outside(result.exit) and result.exit.exit_code == 143:
-        return Interrupted("ended by an operator (TERM to its pid)", "operator")
-    limit = result.exit.limit
-    ending = result.ending or (result.refused.ending if result.refused else "unreported")
-    return Failed(ending, _evidence(result), limit.resets_at if limit else None)
-
-
-def _by_operator(result: SessionResult) -> Interrupted | None:
-    if result.stopped is not None and result.stopped.reason in (StopReason.PAUSE, StopReason.STOP):
-        return Interrupted(str(result.stopped.reason), "operator")
-    return None
-
-
-def _refused(left: AgentExit) -> str:
-    """What the API last refused with; the CLI that we end while it waits has no more words for it."""
-    if left.limit is not None:
-        reset = left.limit.resets_at
-        until = f"until {reset.astimezone().isoformat(timespec='seconds')}" if reset else "and names no end of it"
-        return f"the API answers nothing {until} ({left.limit.kind or left.limit.status})"
-    if left.retry is not None and left.subtype in (None, "error_during_execution"):
-        status = f"status {left.retry.status}" if left.retry.status else "no answer"
-        return f"the API's last word: {status} ({left.retry.error})"
-    return ""
-
-
-def _gone(left: AgentExit) -> str:
-    """How a process ended that left no result, and no exception to say so."""
-    if left.subtype is not None or left.exception is not None or left.exit_code is None:
-        return ""
-    return f"the agent process ended with exit code {left.exit_code}"
-
-
-def _evidence(result: SessionResult) -> str:
-    """A few lines a person can judge by: what it was doing, what the API or the process said."""
-    stopped, left = result.stopped, result.exit
-    lines = [_refused(left), f"its last complete_work was {result.refused.told}" if result.refused else ""]
-    if stopped is not None and stopped.reason.startswith("stalled"):
-        lines.append(f"{stopped.reason} after {stopped.silent_seconds:.0f} s of silence: {stopped.doing}")
-    elif stopped is not None:
-        lines.append(f"{stopped.reason}, while: {stopped.doing}")
-    lines += [left.text, left.detail, _gone(left), left.stderr_tail]
-    return "\n".join(line for line in lines if line)[:4000]

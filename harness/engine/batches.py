@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.engine.conflicts import combined
 from harness.engine.mover import IntegratorTools, Mover, Step
-from harness.engine.plan import Judgement, Plan, Proof
+from harness.engine.plan import Judgement, Plan, Proof, Proven
 from harness.model.errors import LeaseLost
 from harness.model.outcome import Outcome, Verified
 from harness.model.work import Lease, Phase
@@ -27,12 +27,15 @@ Published = Callable[[Lease, Plan, Outcome], Awaitable[Outcome]]
 
 @dataclass(slots=True)
 class Wish:
-    """Sealed work that waits for the repository's turn; `outcome` is set if it was taken along by one before it."""
+    """Sealed work that waits for the repository's turn; `outcome` is set if it was taken along by one before it.
+    `proven` was proved before, to be reviewed: it needs no gates as long as the branch has not moved.
+    """
 
     lease: Lease
     plan: Plan
     seal: Seal
     folder: Path
+    proven: Proven | None = None
     outcome: Outcome | None = None
 
 
@@ -64,7 +67,7 @@ def companions(first: Wish, waiting: Sequence[Wish]) -> list[Wish]:
 
 def _may(wish: Wish) -> bool:
     plan = wish.plan
-    return plan.batch > 1 and plan.integrate == "verified" and bool(plan.shared_gates)
+    return wish.proven is None and plan.batch > 1 and plan.integrate == "verified" and bool(plan.shared_gates)
 
 
 @dataclass(frozen=True, slots=True)

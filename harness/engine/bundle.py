@@ -24,7 +24,7 @@ from harness.model.errors import HarnessError
 from harness.model.home import Home
 from harness.model.journal import AttemptRow, Entry, Integration
 from harness.model.outcome import Claimed, Outcome, Verified
-from harness.model.session import SessionRow
+from harness.model.session import Role, SessionRow
 from harness.model.verdict import GateRun, Verdict
 from harness.model.work import Lease, WorkItem
 from harness.ports import Books, Clock, Store
@@ -173,7 +173,8 @@ def _tests(verdicts: Sequence[Verdict]) -> list[str]:
 
 def _result(home: Home, record: Record) -> Facts | None:
     """The newest document that a session left or a person handed in, None if there is none."""
-    places = [(session.fence, home.session(session.id)) for session in record.sessions]
+    work = [session for session in record.sessions if session.role is Role.WORK]
+    places = [(session.fence, home.session(session.id)) for session in work]
     places += [(attempt.fence, home.hand_in(record.item.id, attempt.fence)) for attempt in record.attempts]
     for _, folder in sorted(places, reverse=True):
         path = folder / DOCUMENT
@@ -191,6 +192,7 @@ def _session(home: Home, session: SessionRow) -> Facts:
     used: Mapping[str, Any] = session.metrics
     return {
         "id": session.id,
+        "role": session.role,
         "attempt": session.attempt,
         "agent": session.agent,
         "model": session.model,

@@ -19,10 +19,13 @@ MOST_PROGRESS = 4000
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What the kind expects of a session: commit, document or none (contract 2)."""
+    """What the kind expects of a session: commit, document or none (contract 2); `fault` says what is wrong with the
+    document, "" if nothing is.
+    """
 
     expects: str
     look: Callable[[], Awaitable[WorkspaceState]]
+    fault: Callable[[], Awaitable[str]] | None = None
 
 
 class LoopDesk:
@@ -80,6 +83,8 @@ class LoopDesk:
             "commit": None if state.commits else state.problem or "there is no commit on top of the base",
             "document": None if state.document else "there is no result.md at the top of the workspace",
         }.get(self._expectation.expects)
+        if not missing and self._expectation.fault is not None:
+            missing = await self._expectation.fault()
         if missing and not self._warned:
             self._warned = True
             told = "Do the work and call again; if it cannot be done, call complete_work(blocked) and say why."

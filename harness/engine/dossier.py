@@ -11,7 +11,7 @@ from harness.model.errors import HarnessError
 from harness.model.home import Home
 from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import KILLS, Outcome
-from harness.model.session import SessionRow
+from harness.model.session import Role, SessionRow
 from harness.model.symptom import symptom
 from harness.model.work import Lease, WorkItem, WorkState
 from harness.ports import Books, Clock, Records
@@ -50,7 +50,8 @@ class Dossiers:
         attempts = await self.books(lambda s: s.attempts(name))
         rows = await self.books(lambda s: s.sessions(item=name, limit=1000))
         entries = await self.books(lambda s: s.journal(item=name, limit=10_000))
-        document = self._document(item, attempts, {row.fence: row for row in reversed(rows)}, _saved(entries))
+        worked = {row.fence: row for row in reversed(rows) if row.role is Role.WORK}
+        document = self._document(item, attempts, worked, _saved(entries))
         self.shelve(name, document, as_markdown(document))
 
     def _document(

@@ -44,6 +44,8 @@ class Housekeeper:
 
     async def is_wanted(self, item: str) -> bool:
         """Whether the item may be worked on again. A lease comes before its workspace is opened, so this is sure."""
+        if item in self.state.rooms:
+            return True
         found = await self.books(lambda s: s.item(item))
         return not why_not_needed(found, self.clock.now(), self.keep())
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from harness.engine.batches import Batch, Wish, companions
 from harness.engine.conflicts import combined
 from harness.engine.followups import Followups
 from harness.engine.mover import IntegratorTools, Mover, Step
-from harness.engine.plan import After, Plan, Proof, asked
+from harness.engine.plan import After, Judgement, Plan, Proof, Proven, asked
 from harness.engine.pushing import Pusher
+from harness.engine.recalling import recalled
 from harness.engine.rollback import Rollback, Undone
 from harness.model.errors import HarnessError, NotFastForward, NotFound, Refused
 from harness.model.journal import Integration
@@ -103,16 +104,38 @@ class Integrator:
             unpushed = await self.pusher.publish(plan, item) if plan.push else ""
             return replace(done, unpushed=unpushed, outstanding=await self._follow(plan))
 
-    async def land(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome:
-        """Prove, integrate and push; every expected end is an outcome."""
-        wish, waiting = Wish(lease, plan, seal, folder), self._waiting[plan.repo.name]
+    async def prove(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Proven | Outcome:
+        """Prove without integrating: what is red, or in conflict, is an outcome. A proof of this seal that holds is
+        taken as it is.
+        """
+        async with self._turns[plan.repo.name]:
+            known = await recalled(self._tools, plan, lease.item.id, seal.commit)
+            return known or await self._proven(lease, plan, seal, folder)
+
+    async def describe(self, plan: Plan, seal: Seal) -> tuple[str, ...]:
+        """One line a commit of sealed work, oldest first."""
+        return tuple(await self._tools.merger.describe(plan.repo, seal.base, seal.commit))
+
+    async def keep_proved(self, plan: Plan, item: str, proven: Proven) -> None:
+        """Hold what was proved, so that it is there when its review has ended."""
+        await self._tools.merger.keep(plan.repo, item, "proved", proven.merged)
+
+    async def shelve(self, plan: Plan, item: str, proven: Proven) -> None:
+        """Keep work that a person decides on, where `merge apply` finds it."""
+        name = "verified" if proven.judgement.proved else "claimed"
+        await self._tools.merger.keep(plan.repo, item, name, proven.merged)
+
+    async def land(self, lease: Lease, plan: Plan, seal: Seal, folder: Path, proven: Proven | None = None) -> Outcome:
+        """Prove, integrate and push; every expected end is an outcome. `proven` holds while the branch stays put."""
+        wish, waiting = Wish(lease, plan, seal, folder, proven), self._waiting[plan.repo.name]
         waiting.append(wish)
         try:
             async with self._turns[plan.repo.name]:
                 if wish.outcome is None and len(batch := companions(wish, waiting)) > 1:
                     await Batch(self._tools, self._mover, self._published).integrate(batch)
                 if wish.outcome is None:
-                    wish.outcome = await self._published(lease, plan, await self._integrated(lease, plan, seal, folder))
+                    outcome = await self._integrated(lease, plan, seal, folder, proven)
+                    wish.outcome = await self._published(lease, plan, outcome)
                 return wish.outcome
         finally:
             waiting.remove(wish)
@@ -133,17 +156,26 @@ class Integrator:
         left = await self._tools.books(lambda s: s.followups())
         return tuple(step.sentence for step in left if step.repo == plan.repo.name)
 
-    async def _integrated(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome:
+    async def _integrated(self, lease: Lease, plan: Plan, seal: Seal, folder: Path, proven: Proven | None) -> Outcome:
         if not plan.gates:
             return await self._claimed(lease, plan, seal)
         for _ in range(MOST_TRIES):
-            outcome = await self._try(lease, plan, seal, folder)
+            outcome = await self._try(lease, plan, seal, folder, proven)
             if outcome is not None:
                 return outcome
         return Failed("conflict", f"{plan.branch} moved {MOST_TRIES} times while the work was being proved")
 
-    async def resume(self, lease: Lease, plan: Plan, goes_on: Continuation) -> Outcome:
-        """Go on from a seal or document that an earlier loop did not get to prove or integrate (architecture 6)."""
+    async def resume(
+        self,
+        lease: Lease,
+        plan: Plan,
+        goes_on: Continuation,
+        land: Callable[[Seal, Path], Awaitable[Outcome]] | None = None,
+    ) -> Outcome:
+        """Go on from a seal or document that an earlier loop did not get to prove or integrate (architecture 6).
+
+        `land` takes a seal that is not on the branch yet to it; None = without a review.
+        """
         folder = self._tools.home.session(goes_on.session or f"seal-{lease.item.id}")
         if goes_on.seal is None:
             return await self.prove_document(lease, plan, goes_on.base or "", folder / "result.md")
@@ -151,7 +183,7 @@ class Integrator:
             async with self._turns[plan.repo.name]:
                 return await self._published(lease, plan, landed)
         seal = Seal(goes_on.seal, goes_on.base or "", (), ())
-        return await self.land(lease, plan, seal, folder)
+        return await (land(seal, folder) if land is not None else self.land(lease, plan, seal, folder))
 
     async def _landed(self, lease: Lease, plan: Plan, seal: str) -> Outcome | None:
         """What the earlier loop had integrated already: cut off before it could say so, or before it could settle."""
@@ -188,27 +220,38 @@ class Integrator:
         moved = await self._mover.move(Step(lease.item, lease.fence, plan, tip, seal.commit, merged))
         return Claimed(merged) if moved.state == "applied" else Failed("conflict", moved.reason)
 
-    async def _try(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Outcome | None:
-        """One round; None when the branch moved meanwhile and the proof no longer speaks of it."""
+    async def _proven(self, lease: Lease, plan: Plan, seal: Seal, folder: Path) -> Proven | Outcome:
+        """The gates on the work, merged onto the tip; without gates only that it can be merged."""
         tip = await self._tools.merger.tip(plan.repo, plan.branch)
         merged = await combined(self._tools, plan, lease.item.id, seal, tip)
         if not isinstance(merged, str):
             return merged
-        judgement = await self._tools.prover.prove(Proof(plan, lease.item, merged, tip, folder, seal=seal.commit))
+        proof = Proof(plan, lease.item, merged, tip, folder, seal=seal.commit)
+        judgement = await self._tools.prover.prove(proof) if plan.gates else Judgement((), proved=False)
         await self._phase(lease, Phase.INTEGRATING, verdicts=list(judgement.verdicts))
-        if judgement.ending is not None:
-            return Failed(judgement.ending, judgement.evidence)
+        return Failed(judgement.ending, judgement.evidence) if judgement.ending else Proven(tip, merged, judgement)
+
+    async def _try(self, lease: Lease, plan: Plan, seal: Seal, folder: Path, proven: Proven | None) -> Outcome | None:
+        """One round; None when the branch moved meanwhile and the proof no longer speaks of it."""
+        tip = await self._tools.merger.tip(plan.repo, plan.branch)
+        found = proven if proven is not None and proven.tip == tip else await self._proven(lease, plan, seal, folder)
+        if not isinstance(found, Proven):
+            return found
+        if proven is not None and found is not proven:
+            found = replace(found, review=proven.review)
+            await self._phase(lease, Phase.INTEGRATING, verdicts=list(found.verdicts))
+        tip, merged, judgement = found.tip, found.merged, found.judgement
         if judgement.question is None and not judgement.proved:
             return await self._claimed(lease, plan, seal)
         await self._tools.merger.keep(plan.repo, lease.item.id, "verified", merged)
         if judgement.question is not None:
             return asked(lease.item.id, judgement.question)
         if plan.integrate == "never":
-            return Verified(merged, judgement.verdicts)
+            return Verified(merged, found.verdicts)
         row = await self._mover.move(Step(lease.item, lease.fence, plan, tip, seal.commit, merged))
         if row.state == "aborted":
             return None
-        return Verified(merged, judgement.verdicts, held=held(row, lease.item.id) if row.state == "held" else "")
+        return Verified(merged, found.verdicts, held=held(row, lease.item.id) if row.state == "held" else "")
 
     async def _is_in(self, plan: Plan, commit: str) -> bool:
         return await self._tools.merger.contains(plan.repo, plan.branch, commit)

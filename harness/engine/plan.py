@@ -45,6 +45,17 @@ class After:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewPlan:
+    """The session that reads sealed work before it is integrated; `rounds` = how often findings go back."""
+
+    template: str
+    agent: Agent
+    limits: Limits
+    options: Mapping[str, Any]
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The effective settings of one item: item over repository over kind over agent over global (H34).
 
@@ -69,6 +80,7 @@ class Plan:
     ways: Ways = USUAL_WAYS
     batch: int = 1
     comparing: tuple[str, ...] = ()
+    review: ReviewPlan | None = None
     after: After = After()
 
     @property
@@ -99,6 +111,7 @@ class Handover:
     wip_ref: str = ""
     question: str = ""
     answer: str = ""
+    findings: str = ""
 
 
 def handover_of(goes_on: Continuation | None, records: Records) -> Handover | None:
@@ -117,6 +130,17 @@ def handover_of(goes_on: Continuation | None, records: Records) -> Handover | No
 
 
 @dataclass(frozen=True, slots=True)
+class ToReview:
+    """What a reviewer is given to read: `base..seal`, a line a commit, and the findings of the review before."""
+
+    seal: str
+    base: str
+    commits: tuple[str, ...]
+    number: int
+    findings: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PromptRequest:
     """Everything a prompt is made of; rendering it twice gives the same text (`prompt render`)."""
 
@@ -130,6 +154,7 @@ class PromptRequest:
     resume: bool = False
     conflict: bool = False
     guides: str = ""
+    review: ToReview | None = None
 
 
 class Composer(Protocol):
@@ -150,6 +175,20 @@ class Judgement:
     evidence: str = ""
     question: str | None = None
     proved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Work whose gates are not red, not integrated yet: `merged` has it and `tip`; `review` is of its seal."""
+
+    tip: str
+    merged: str
+    judgement: Judgement
+    review: Verdict | None = None
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        return self.judgement.verdicts if self.review is None else (*self.judgement.verdicts, self.review)
 
 
 def asked(item: str, question: str) -> Asked:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from harness.engine.integrator import Integrator
-from harness.engine.plan import Composer, Plan, Planner, PromptRequest, Surroundings, handover_of
+from harness.engine.plan import Composer, Handover, Plan, Planner, PromptRequest, Surroundings, handover_of
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
 from harness.model.errors import HarnessError
@@ -87,8 +87,8 @@ class Preparation:
 
     async def prompt(self, workspace: Workspace, iteration: int) -> Callable[[str], Prompt]:
         """Makes the prompt of a session id; rendered before anything is spawned (H5)."""
-        spaces, limits = self.tools.session.workspaces, self.plan.limits
-        guides = [await spaces.base_file(self.plan.repo, workspace.base, name) for name in GUIDES]
+        limits = self.plan.limits
+        guides = await self.guides(workspace.base)
         request = PromptRequest(
             self.plan,
             self.lease.item,
@@ -96,12 +96,28 @@ class Preparation:
             iteration,
             self.tools.session.clock.now() + timedelta(seconds=limits.session_timeout_seconds),
             history=[a for a in self.history if a.fence != self.lease.fence],
-            handover=handover_of(self.goes_on, self.tools.session.records),
+            handover=self._handover(),
             resume=self.resumes,
             conflict=self.conflicted,
-            guides="\n\n".join(g for g in guides if g),
+            guides=guides,
         )
         return lambda session: self.tools.composer.compose(replace(request, session=session))
+
+    def _handover(self) -> Handover | None:
+        """A fresh session that takes over after a review has not heard its findings; a resumed one reads them as it
+        reads of a red gate.
+        """
+        left = handover_of(self.goes_on, self.tools.session.records)
+        earlier = [attempt for attempt in self.history if attempt.fence != self.lease.fence]
+        if left is None or self.resumes or not earlier or earlier[-1].ending != "review_findings":
+            return left
+        return replace(left, findings=earlier[-1].evidence)
+
+    async def guides(self, base: str) -> str:
+        """The repository's own, of the commit that the work began at (R9)."""
+        spaces = self.tools.session.workspaces
+        found = [await spaces.base_file(self.plan.repo, base, name) for name in GUIDES]
+        return "\n\n".join(guide for guide in found if guide)
 
     def brief(self, workspace: Workspace, session: str, prompt: Prompt) -> Brief:
         """Makes the folders of the session and points everything at them."""

@@ -69,12 +69,17 @@ class Reconciler:
             if session.status not in FINAL:
                 ended = await self.tools.processes.end_session(session)
                 session = await self._close(session, said, ended)
+        reviews = [await self._cut_off(review) for review in orphan.reviews]
         found = await Evidence(self.tools, orphan, session, said).read()
         try:
-            await self.settler.settle(orphan.lease, found.outcome, session, found.work)
+            await self.settler.settle(orphan.lease, found.outcome, session, found.work, reviews)
         except LeaseLost:
             return
         await self._note("item.rescued", orphan, session, phase=orphan.attempt.phase, wip=found.wip)
+
+    async def _cut_off(self, review: SessionRow) -> SessionRow:
+        """What a reviewer had not said to its loop is not taken for a verdict: the seal is read anew."""
+        return await self._close(review, Words(), await self.tools.processes.end_session(review))
 
     async def _close(self, session: SessionRow, said: Words, ended: int) -> SessionRow:
         """The final row that its own loop could not write (contract 2: completed = the claim was accepted)."""

@@ -45,8 +45,14 @@ class Settler:
     witnesses: Sequence[Witness] = ()
 
     async def settle(
-        self, lease: Lease, outcome: Outcome, session: SessionRow | None, work: Continuation | None
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        session: SessionRow | None,
+        work: Continuation | None,
+        reviews: Sequence[SessionRow] = (),
     ) -> Disposition:
+        """`session` did the work, `reviews` read it; `work` is where the item goes on if it has to."""
         now = self.clock.now()
         history = await self._history(lease, outcome)
         kills = sum(attempt.ending in KILLS for attempt in history)
@@ -54,13 +60,14 @@ class Settler:
         disposition = dispose(
             lease.item, outcome, now, spread=self.spread(), work=work, kills=kills, handovers=handovers
         )
-        row = replace(session, outcome=outcome_word(outcome), metrics=_closed(session, outcome)) if session else None
+        row = _ended(session, outcome) if session else None
+        read = tuple(_ended(each, outcome) for each in reviews)
         question = (outcome.question, outcome.options) if isinstance(outcome, Asked) else None
-        settlement = Settlement(outcome, disposition, session=row, question=question)
+        settlement = Settlement(outcome, disposition, session=row, question=question, reviews=read)
         await self._written(lease, settlement)
         self.state.outcomes[outcome_word(outcome)] += 1
-        if row is not None:
-            await self._tell(row)
+        for each in (*([row] if row is not None else []), *read):
+            await self._tell(each)
         await self._pause(lease, outcome, disposition)
         for witness in self.witnesses:
             await witness.settled(lease, outcome, row)
@@ -126,6 +133,10 @@ def _reopen(store: Store, lease: Lease, now: datetime) -> None:
         probed = pause.until is None or pause.until <= lease.leased_at
         if pause.scope in scopes and pause.source == "ending" and probed:
             store.close_pause(pause.scope, pause.source, "a session went well", now)
+
+
+def _ended(session: SessionRow, outcome: Outcome) -> SessionRow:
+    return replace(session, outcome=outcome_word(outcome), metrics=_closed(session, outcome))
 
 
 def _closed(session: SessionRow, outcome: Outcome) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class LoopState:
     iterations: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     newest: str | None = None
+    rooms: set[str] = field(default_factory=set)
+    """Workspaces that belong to a session and not to an item: they go with it, and nobody else removes them."""
 
     def pause(self, now: datetime) -> Pause | None:
         """What lets nobody begin at `now`; None while work may begin, be it as a probe whose time has come."""

@@ -18,6 +18,7 @@ from harness.model.work import Continuation, WorkItem, WorkState
 
 class Cause(StrEnum):
     AGENT = "agent"
+    REVIEW = "review"
     LIMIT = "limit"
     API = "api"
     AUTH = "auth"
@@ -96,6 +97,9 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
         ),
         "refusal": _agent("the model refused the request", "./loop session transcript SESSION"),
         "context_full": _agent("the conversation no longer fits the model's context", "split the item"),
+        "review_findings": Rule(
+            Cause.REVIEW, Resume.SAME, Scope.ITEM, "the review of the sealed commit has findings", _WHY
+        ),
         "usage_limit": Rule(
             Cause.LIMIT,
             Resume.SAME,
@@ -166,6 +170,7 @@ ENDINGS: Mapping[str, Rule] = MappingProxyType(
         ),
         "stalled": _harness("the session stalled: no sign of life, no API call or tool open"),
         "stalled_start": _harness("the agent did not start in time", _DOCTOR),
+        "unreviewed": _harness("the review of the sealed commit gave no verdict, twice"),
         "protocol": _harness("the agent's output could not be understood", "./loop session errors SESSION"),
         "conflict": Rule(
             Cause.HARNESS, Resume.NO, Scope.ITEM, "the work conflicts with what was integrated meanwhile", _WHY
@@ -360,6 +365,8 @@ def _failed(
     match rule.cause:
         case Cause.AGENT:
             return _counted(item, failed.ending, reason, now + AGENT_BACKOFF.delay(item.attempts + 1, spread), carried)
+        case Cause.REVIEW:
+            return Disposition(WorkState.READY, reason, continuation=carried)
         case Cause.LIMIT:
             until = limit_ends(failed.wait_until, now, item.deferrals)
             return Disposition(
@@ -395,6 +402,8 @@ def _handed_over(number: int, work: Continuation) -> Disposition:
 def _carried(rule: Rule, work: Continuation | None) -> Continuation | None:
     if work is None or rule.resume is Resume.NO:
         return None
+    if work.mode == "seal":
+        return work  # the session has ended: there is no conversation that could go on
     return work if rule.resume is Resume.SAME else replace(work, mode="work", claude_session_id=None)
 
 

@@ -48,6 +48,7 @@ A session that does not end well has exactly one ending. Its cause decides what 
 _CAUSES: Mapping[Cause, str] = MappingProxyType(
     {
         Cause.AGENT: "The agent's doing.",
+        Cause.REVIEW: "Another session has read the work and found something.",
         Cause.LIMIT: "The account has used up what it may use now.",
         Cause.API: "The API did not answer, or not well.",
         Cause.AUTH: "Nobody can work with this account.",
@@ -125,6 +126,8 @@ def _wait(cause: Cause) -> str:
     match cause:
         case Cause.AGENT:
             return f"Next attempt after {_shown(AGENT_BACKOFF)}."
+        case Cause.REVIEW:
+            return "At once; after `kinds.NAME.review.rounds` times a person is asked instead."
         case Cause.LIMIT:
             grace = f"{LIMIT_GRACE.total_seconds():g} s"
             return f"Wait: until the reset that the API named and {grace}; if it named none, {_shown(LIMIT_BACKOFF)}."

@@ -45,6 +45,13 @@ def new_session_id() -> str:
     return f"ses_{os.urandom(6).hex()}"
 
 
+class Role(StrEnum):
+    """What a session is for: the work of its item, or the review of what another session has sealed."""
+
+    WORK = "work"
+    REVIEW = "review"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Effective limits of one session; seconds, US dollars, tokens as `Used` counts them. None = no limit of ours."""
@@ -88,6 +95,7 @@ class Brief:
     resume: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     push: bool = False
+    role: Role = Role.WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +152,4 @@ class SessionRow:
     transcript: str | None = None
     prompt: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    role: Role = Role.WORK

@@ -11,7 +11,7 @@ from harness.model.errors import NotFound
 from harness.model.home import Home
 from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import ENDINGS
-from harness.model.session import SessionRow, SessionStatus
+from harness.model.session import Role, SessionRow, SessionStatus
 from harness.ops import sessions
 from harness.ops.answers import Document
 from harness.ops.books import full_id, reading, reading_if_any
@@ -96,7 +96,8 @@ def _item(home: Home, store: SqliteStore, name: str, environ: Mapping[str, str])
 def _session_of(store: SqliteStore, attempt: AttemptRow | None) -> str | None:
     if attempt is None:
         return None
-    return next((row.id for row in store.sessions(item=attempt.item) if row.fence == attempt.fence), None)
+    rows = [row for row in store.sessions(item=attempt.item) if row.fence == attempt.fence]
+    return next((row.id for row in rows if row.role is Role.WORK), None)
 
 
 def _rule(attempt: AttemptRow | None, session: str | None) -> Mapping[str, Any] | None:

@@ -64,6 +64,18 @@ class HandoverFacts:
     wip_ref: str = ""
     question: str = ""
     answer: str = ""
+    findings: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFacts:
+    """What a reviewer is to read: the commits `base..seal`, a line each; `findings` those of the review before."""
+
+    seal: str
+    base: str
+    commits: tuple[str, ...] = ()
+    number: int = 1
+    findings: str = ""
 
 
 def variables(
@@ -75,6 +87,7 @@ def variables(
     template: str = "bootstrap",
     history: Sequence[AttemptRow] = (),
     handover: HandoverFacts | None = None,
+    review: ReviewFacts | None = None,
 ) -> dict[str, Any]:
     """Everything a template can name, as plain strings, numbers, lists and mappings (docs/reference/prompts.md).
 
@@ -99,6 +112,7 @@ def variables(
         "repo": _repository(repo, fence),
         "history": [_attempt(row, fence) for row in history[-MOST_HISTORY:]],
         "handover": _handover(handover, fence) if handover is not None else None,
+        "review": _review(review, fence) if review is not None else None,
     }
 
 
@@ -158,8 +172,19 @@ def _handover(left: HandoverFacts, fence: Fence) -> dict[str, Any]:
         open_tool=fence.around(left.open_tool, "unfinished tool call") if left.open_tool.strip() else "",
         diffstat=fence.around(tail(left.diffstat, MOST_TAIL), "diff stat") if left.diffstat.strip() else "",
         question=fence.around(left.question, "question") if left.question.strip() else "",
+        findings=fence.around(tail(left.findings, MOST_TAIL), "findings") if left.findings.strip() else "",
     )
     return asdict(told) | {"last_texts": list(told.last_texts)}
+
+
+def _review(review: ReviewFacts, fence: Fence) -> dict[str, Any]:
+    return {
+        "seal": review.seal,
+        "base": review.base,
+        "commits": fence.around("\n".join(review.commits), "commits") if review.commits else "",
+        "number": review.number,
+        "findings": fence.around(tail(review.findings, MOST_TAIL), "earlier findings") if review.findings else "",
+    }
 
 
 def _cut(text: str, most: int) -> str:

@@ -73,7 +73,8 @@ class Leases(Items, Pauses, Sessions):
         lease = Lease(rows.item(row), row["owner"], row["fence"], attempt.id, rows.at(row["leased_at"]))
         boot = self.one("owner_boot", owner=row["owner"])
         last = None if session is None else rows.session(session)
-        return Orphan(lease, attempt, last, None if boot is None else boot["boot"])
+        reviews = tuple(rows.session(each) for each in self.all("reviews_of_lease", **key))
+        return Orphan(lease, attempt, last, None if boot is None else boot["boot"], reviews)
 
     # --- lease --------------------------------------------------------------------------------------------------------
 
@@ -187,6 +188,8 @@ class Leases(Items, Pauses, Sessions):
             self._end_attempt(lease, settlement, now, counted=counted)
             if settlement.session is not None:
                 self._write_session(settlement.session, now)
+            for review in settlement.reviews:
+                self._write_session(review, now)
             if settlement.question is not None:
                 self._ask(lease, settlement, now)
             self._tell(lease, item, settlement, now, counted=counted)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness.model.journal import AttemptRow, Entry, Followup, Integration, PastEnd, Pause
-from harness.model.session import SessionRow, SessionStatus
+from harness.model.session import Role, SessionRow, SessionStatus
 from harness.model.work import Continuation, WorkItem, WorkState
 
 _LISTS = ("scope", "resources", "labels")
@@ -32,7 +32,9 @@ _ITEM_COLUMNS = tuple(
 )
 _SESSION_TIMES = ("started_at", "heartbeat", "updated_at", "ended_at")
 _SESSION_COLUMNS = tuple(
-    field.name for field in fields(SessionRow) if field.name not in {*_SESSION_TIMES, "status", "prompt", "metrics"}
+    field.name
+    for field in fields(SessionRow)
+    if field.name not in {*_SESSION_TIMES, "status", "role", "prompt", "metrics"}
 )
 _ATTEMPT_COLUMNS = tuple(
     field.name
@@ -127,6 +129,7 @@ def session_row(session: SessionRow) -> dict[str, Any]:
     row |= {name: ms_or_none(getattr(session, name)) for name in _SESSION_TIMES}
     return row | {
         "status": session.status.value,
+        "role": session.role.value,
         "prompt": packed(session.prompt),
         "metrics": packed(session.metrics),
     }
@@ -139,6 +142,7 @@ def session(row: sqlite3.Row) -> SessionRow:
     return SessionRow(
         **columns,
         status=SessionStatus(row["status"]),
+        role=Role(row["role"]),
         prompt=_unpacked(row["prompt"]),
         metrics=_unpacked(row["metrics"]),
     )

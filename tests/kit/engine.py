@@ -64,8 +64,9 @@ class Engine:
     def repository(self) -> Path:
         return self.folder / "app"
 
-    async def add(self, name: str, *script: Step, **fields: Any) -> None:
-        extra = {"script": list(script or work(name))}
+    async def add(self, name: str, *script: Step, reviews: Sequence[Sequence[Step]] = (), **fields: Any) -> None:
+        """`reviews`: what its reviewers play, one after the other."""
+        extra = {"script": list(script or work(name)), **({"reviews": reviews} if reviews else {})}
         item = WorkItem(name, f"title of {name}", extra=extra, created_at=self.now, **fields)
         added = await self.parts.books(lambda s: s.add([item], actor="test", now=self.now))
         assert added[0].applied, added

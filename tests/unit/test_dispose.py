@@ -48,7 +48,9 @@ BY_CAUSE = {
         "policy_wall",
     },
     Cause.RESOURCE: {"disk_full", "memory", "base_red"},
+    Cause.REVIEW: {"review_findings"},
     Cause.HARNESS: {
+        "unreviewed",
         *("crashed", "lost", "agent_init_killed", "conversation_gone", "stalled", "stalled_start", "protocol"),
         *("conflict", "fault"),
     },
@@ -86,6 +88,17 @@ def test_a_full_conversation_is_handed_over_twice_uncounted_then_it_counts():
         assert f"hand-over {number + 1} of 2" in over.reason
     third = dispose(ITEM, Failed("context_full"), NOW, work=WORK, handovers=2)
     assert (third.state, third.counted) == (WorkState.DELAYED, True)
+
+
+def test_findings_of_a_review_go_back_at_once_uncounted_to_the_same_conversation():
+    back = dispose(replace(ITEM, attempts=2, rescues=2), Failed("review_findings"), NOW, work=WORK)
+    assert (back.state, back.continuation, back.counted, back.rescued) == (WorkState.READY, WORK, False, False)
+
+
+@pytest.mark.parametrize("ending", [name for name, rule in ENDINGS.items() if rule.resume is not Resume.NO])
+def test_a_seal_stays_a_seal_whatever_ends_its_proof(ending):
+    seal = replace(WORK, mode="seal", seal="c" * 40)
+    assert dispose(ITEM, Failed(ending), NOW, work=seal).continuation == seal
 
 
 def test_automatic_interrupts_are_due_only_when_the_attempts_are_used_up():

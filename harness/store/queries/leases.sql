@@ -91,7 +91,8 @@ SELECT attempts.item, attempts.outcome, attempts.ending, attempts.ended_at, sess
       AND json_extract(journal.data, '$.status') IN ('running', 'waiting_api')) AS ran,
   attempts.ended_seq <= coalesce((SELECT max(ended_seq) FROM pauses WHERE scope = 'loop' AND kind = 'file'), 0)
     AS cleared
-FROM attempts JOIN sessions ON sessions.item = attempts.item AND sessions.fence = attempts.fence
+FROM attempts JOIN sessions
+  ON sessions.item = attempts.item AND sessions.fence = attempts.fence AND sessions.role = 'work'
 WHERE attempts.id > (SELECT coalesce(max(id), 0) FROM attempts) - :limit AND attempts.ended_seq IS NOT NULL
 ORDER BY attempts.ended_seq
 

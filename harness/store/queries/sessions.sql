@@ -2,11 +2,11 @@
 -- A session is on record before its process starts.
 INSERT INTO sessions (
   id, item, fence, attempt, agent, status, iteration, run, claude_session_id, parent, model, pid, boot, start, doing,
-  started_at, heartbeat, updated_at, ended_at, ending, ended_by, outcome, workspace, transcript, prompt, metrics)
+  started_at, heartbeat, updated_at, ended_at, ending, ended_by, outcome, workspace, transcript, prompt, metrics, role)
 VALUES (
   :id, :item, :fence, :attempt, :agent, :status, :iteration, :run, :claude_session_id, :parent, :model, :pid, :boot,
   :start, :doing, :started_at, :heartbeat, :updated_at, :ended_at, :ending, :ended_by, :outcome, :workspace,
-  :transcript, :prompt, :metrics)
+  :transcript, :prompt, :metrics, :role)
 
 -- name: session_write
 -- What is known of a session now.
@@ -27,8 +27,15 @@ SELECT status FROM sessions WHERE id = :id
 SELECT * FROM sessions WHERE id = :id
 
 -- name: session_of_lease
--- The last session of one lease.
-SELECT * FROM sessions WHERE item = :item AND fence = :fence ORDER BY seq DESC LIMIT 1
+-- The last session of one lease that did its work.
+SELECT * FROM sessions WHERE item = :item AND fence = :fence AND role = 'work' ORDER BY seq DESC LIMIT 1
+
+-- name: reviews_of_lease
+-- Reviews of one lease without a final status.
+SELECT * FROM sessions
+WHERE item = :item AND fence = :fence AND role = 'review'
+  AND status IN ('spawning', 'running', 'waiting_api', 'stopping')
+ORDER BY seq
 
 -- name: sessions_all
 -- Sessions, newest first.
