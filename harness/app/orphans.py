@@ -11,8 +11,8 @@ from harness.app.processes import LockedProcesses
 from harness.model.home import Home
 from harness.model.session import FINAL, SessionRow
 from harness.proc.contain import end_marked
+from harness.store.reader import StoreReader
 from harness.store.reading import open_reader
-from harness.store.sqlite import SqliteStore
 
 MOST_SESSIONS = 100_000
 
@@ -42,5 +42,5 @@ async def _end(processes: LockedProcesses, rows: Iterable[SessionRow]) -> int:
     return sum([await processes.end_session(row) for row in rows])
 
 
-def _owner(store: SqliteStore, row: SessionRow) -> str:
+def _owner(store: StoreReader, row: SessionRow) -> str:
     return next((attempt.owner for attempt in store.attempts(row.item) if attempt.fence == row.fence), "")

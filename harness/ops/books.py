@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 from harness.model.errors import NotFound
 from harness.model.home import Home
 from harness.proc.lock import is_free
+from harness.store.reader import StoreReader
 from harness.store.reading import open_reader, open_writer
 from harness.store.reports import ids_like
-from harness.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from harness.store.sqlite import SqliteStore
 
 
 @contextmanager
-def reading(home: Home) -> Iterator[SqliteStore]:
+def reading(home: Home) -> Iterator[StoreReader]:
     """Raises NotFound if nothing has run here yet."""
     with closing(open_reader(home.state)) as store:
         yield store
 
 
 @contextmanager
-def reading_if_any(home: Home) -> Iterator[SqliteStore | None]:
+def reading_if_any(home: Home) -> Iterator[StoreReader | None]:
     """None if nothing has run here yet: that is an empty queue, not an error."""
     if not home.database.exists():
         yield None
@@ -43,7 +47,7 @@ def running(home: Home) -> bool:
     return not is_free(home.lock)
 
 
-def queue_file_edited(home: Home, store: SqliteStore | None) -> bool:
+def queue_file_edited(home: Home, store: StoreReader | None) -> bool:
     """Whether `state/queue.json` holds something that we neither wrote nor took in yet."""
     if not home.queue_file.is_file():
         return False
@@ -54,7 +58,7 @@ def queue_file_edited(home: Home, store: SqliteStore | None) -> bool:
     return kept is None or hashlib.sha256(raw).hexdigest() not in kept[0].split()
 
 
-def full_id(store: SqliteStore, noun: str, given: str) -> str:
+def full_id(store: StoreReader, noun: str, given: str) -> str:
     """The whole id of an `item` or `session` from its whole or a unique beginning. Raises NotFound."""
     found = ids_like(store, noun, given)
     listed = {"item": "./loop queue show --all", "session": "./loop session list"}[noun]

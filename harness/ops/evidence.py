@@ -21,7 +21,7 @@ from harness.ops.answers import Document
 from harness.ops.books import full_id, reading, writing
 from harness.ops.repositories import registered
 from harness.ports import RepositoryRef
-from harness.store.sqlite import SqliteStore
+from harness.store.reader import StoreReader
 
 PAGE = 500
 KEPT = ("verified", "claimed", "sealed")
@@ -81,7 +81,7 @@ def _hint(item: str) -> str:
     return f"./loop evidence {item} --write, once it is done"
 
 
-def _anchor(store: SqliteStore, item: str) -> str | None:
+def _anchor(store: StoreReader, item: str) -> str | None:
     """The hash that the journal has of the newest bundle."""
     newest, after = None, 0
     while page := store.journal(item=item, after=after, limit=PAGE):

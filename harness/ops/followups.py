@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.model.journal import Followup
-from harness.store.sqlite import SqliteStore
+from harness.store.reader import StoreReader
 
 
-def outstanding(store: SqliteStore) -> Iterator[str]:
+def outstanding(store: StoreReader) -> Iterator[str]:
     """A line each: the newest of steps that wait for the same, and the last build where it failed."""
     for step in latest(store.followups()):
         yield step.sentence
@@ -29,6 +29,6 @@ def latest(steps: Sequence[Followup]) -> Sequence[Followup]:
     return list(found.values())
 
 
-def failed_builds(store: SqliteStore) -> Iterator[Followup]:
+def failed_builds(store: StoreReader) -> Iterator[Followup]:
     """The last build of each repository, if it failed."""
     return (build for build in store.last_builds() if build.state == "failed")

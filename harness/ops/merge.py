@@ -18,7 +18,7 @@ from harness.ops.books import full_id, reading_if_any, writing
 from harness.ops.followups import latest
 from harness.ops.repositories import registered
 from harness.ports import RepositoryRef
-from harness.store.sqlite import SqliteStore
+from harness.store.reader import StoreReader
 
 SCHEMA = "loop.merge/1"
 COLUMNS = ("what", "item", "repo", "branch", "files", "detail", "next")
@@ -43,7 +43,7 @@ def _row(what: str, item: str, repo: str, branch: str, **more: Any) -> Mapping[s
     return {"what": what, "item": item, "repo": repo, "branch": branch, **facts}
 
 
-def _booked(store: SqliteStore) -> Iterator[Mapping[str, Any]]:
+def _booked(store: StoreReader) -> Iterator[Mapping[str, Any]]:
     for row in store.integrations(states=("held",)):
         after = f"./loop merge apply {row.item}, or ./loop merge abort {row.item}"
         yield _row("held", row.item, row.repo, row.branch, files=_files(row.paths), detail=row.reason, next=after)
@@ -58,7 +58,7 @@ def _booked(store: SqliteStore) -> Iterator[Mapping[str, Any]]:
             yield _row("proving", item.id, item.repo or "", item.branch or "", detail=f"since its seal {attempt.seal}")
 
 
-async def _in_git(store: SqliteStore | None, repo: RepositoryRef) -> list[Mapping[str, Any]]:
+async def _in_git(store: StoreReader | None, repo: RepositoryRef) -> list[Mapping[str, Any]]:
     """What only the refs know: kept work, and conflicts to come among everything that is not on the branch."""
     open_items = _unfinished(store)
     try:
@@ -72,7 +72,7 @@ async def _in_git(store: SqliteStore | None, repo: RepositoryRef) -> list[Mappin
     return [*rows, *(_conflict(each, repo) for each in found)]
 
 
-def _unfinished(store: SqliteStore | None) -> Mapping[str, WorkItem]:
+def _unfinished(store: StoreReader | None) -> Mapping[str, WorkItem]:
     return {} if store is None else {item.id: item for item in store.items(states=_OPEN, limit=1000)}
 
 

@@ -14,7 +14,7 @@ from harness.ops.books import running
 from harness.ops.dossiers import dossier
 from harness.ops.followups import unfinished
 from harness.ops.snapshot import FILE_SOURCE, sentence
-from harness.store.sqlite import SqliteStore
+from harness.store.reader import StoreReader
 
 _HELD = "held"
 _FINISHED = frozenset({WorkState.DONE, WorkState.PARKED, WorkState.CANCELLED})
@@ -26,7 +26,7 @@ class Place:
 
     home: Home
     environ: Mapping[str, str]
-    store: SqliteStore
+    store: StoreReader
     asked: str | None
 
 
@@ -105,7 +105,7 @@ def _lane_full(place: Place, item: WorkItem) -> str:
     return f"its lane {item.lane} is full: {', '.join(busy)} ({lane.running} at a time)"
 
 
-def _blocked(store: SqliteStore, item: WorkItem) -> str:
+def _blocked(store: StoreReader, item: WorkItem) -> str:
     needs = [(name, store.item(name)) for name in item.depends_on]
     stuck = [name for name, found in needs if found is None or found.state in _FINISHED - {WorkState.DONE}]
     if stuck:
@@ -123,7 +123,7 @@ def _leased(place: Place, item: WorkItem) -> str:
     return f"session {live.id} is {live.status}: {live.doing or 'at work'}; ./loop session watch {live.id}"
 
 
-def _waiting(store: SqliteStore, item: WorkItem) -> str:
+def _waiting(store: StoreReader, item: WorkItem) -> str:
     held = [each for each in store.integrations(item=item.id) if each.state == _HELD]
     if held:
         files = f" once {', '.join(held[-1].paths)} is out of the way" if held[-1].paths else ""
@@ -139,7 +139,7 @@ def _parked(home: Home, item: WorkItem) -> str:
     return f"{known['question']}\n{ways}\ndossier: {home.dossiers / f'{item.id}.md'}"
 
 
-def _done(store: SqliteStore, item: WorkItem) -> str:
+def _done(store: StoreReader, item: WorkItem) -> str:
     applied = [each for each in store.integrations(item=item.id) if each.state == "applied" and each.kind != "sync"]
     if applied:
         return "\n".join((_applied(applied[-1]), *unfinished(store.followups(item=item.id))))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.model.errors import HarnessError, Refused, Usage
 from harness.model.home import Home
@@ -21,7 +21,9 @@ from harness.ops.answers import Change, Document, Rows
 from harness.ops.books import full_id, queue_file_edited, reading, reading_if_any, running, writing
 from harness.ops.dossiers import dossier
 from harness.store.mirror import Absorbed, QueueMirror, documents
-from harness.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from harness.store.sqlite import SqliteStore
 
 COLUMNS = ("id", "state", "priority", "kind", "lane", "repo", "attempts", "title", "reason")
 EXPORTED = 100_000

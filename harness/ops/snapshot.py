@@ -21,8 +21,8 @@ from harness.ops.books import reading_if_any, running
 from harness.ops.followups import outstanding
 from harness.proc.lock import holder
 from harness.proc.resources import disk, memory
+from harness.store.reader import StoreReader
 from harness.store.reports import latest_attempts, latest_run, outcomes_since, spend_since, strains
-from harness.store.sqlite import SqliteStore
 
 PERIOD = timedelta(hours=24)
 WHOLE = frozenset({"loop", "credential"})
@@ -102,7 +102,7 @@ def take(home: Home, now: datetime) -> Snapshot:
         return found if store is None else _with_books(found, store)
 
 
-def _with_books(found: Snapshot, store: SqliteStore) -> Snapshot:
+def _with_books(found: Snapshot, store: StoreReader) -> Snapshot:
     waiting = store.unpushed()
     return replace(
         found,
@@ -160,7 +160,7 @@ def _moment(at: datetime, since: datetime) -> str:
     return f"{local:%H:%M:%S}" if local.date() == since.astimezone().date() else f"{local:%Y-%m-%d %H:%M:%S}"
 
 
-def _reasons(alive: bool, whole: list[str], pauses: Sequence[Pause], store: SqliteStore | None) -> Iterator[str]:
+def _reasons(alive: bool, whole: list[str], pauses: Sequence[Pause], store: StoreReader | None) -> Iterator[str]:
     if not alive:
         yield "no loop runs here"
         if whole:
@@ -181,7 +181,7 @@ def _unpushed(rows: Sequence[Integration]) -> Iterator[str]:
         yield f"unpushed {len(waiting)} on {branch} of {repo}{why}"
 
 
-def _since(home: Home, store: SqliteStore | None) -> datetime | None:
+def _since(home: Home, store: StoreReader | None) -> datetime | None:
     run = latest_run(store) if store is not None else None
     return run.began_at if run is not None and run.ended_at is None else _locked_at(home)
 
@@ -193,7 +193,7 @@ def _locked_at(home: Home) -> datetime | None:
         return None
 
 
-def _live(store: SqliteStore, now: datetime) -> Iterator[LiveSession]:
+def _live(store: StoreReader, now: datetime) -> Iterator[LiveSession]:
     for row in reversed(store.sessions(live=True)):
         item = store.item(row.item)
         yield LiveSession(
@@ -212,7 +212,7 @@ def _seconds(since: datetime | None, now: datetime) -> float | None:
     return None if since is None else max(0.0, round((now - since).total_seconds(), 3))
 
 
-def _next(store: SqliteStore) -> Mapping[str, str] | None:
+def _next(store: StoreReader) -> Mapping[str, str] | None:
     found = store.items(states=[WorkState.READY], limit=1)
     return _short(found[0]) if found else None
 
@@ -222,18 +222,18 @@ def _short(item: WorkItem) -> Mapping[str, str]:
     return {**facts, "priority": priority_name(item.priority)}
 
 
-def _needs(store: SqliteStore) -> Iterator[Mapping[str, str]]:
+def _needs(store: StoreReader) -> Iterator[Mapping[str, str]]:
     for item in store.items(states=[WorkState.WAITING, WorkState.PARKED], limit=5):
         yield {"id": item.id, "state": item.state.value, "title": item.title, "reason": item.reason}
 
 
-def _last(store: SqliteStore) -> Iterator[Mapping[str, object]]:
+def _last(store: StoreReader) -> Iterator[Mapping[str, object]]:
     for attempt in latest_attempts(store, 5):
         facts = {"item": attempt.item, "outcome": attempt.outcome, "ending": attempt.ending}
         yield {**facts, "ended_at": attempt.ended_at, "sentence": attempt.sentence}
 
 
-def _spend(store: SqliteStore, now: datetime) -> Spend:
+def _spend(store: StoreReader, now: datetime) -> Spend:
     usd, unknown = spend_since(store, now - PERIOD)
     return Spend(PERIOD.total_seconds() / 3600, str(usd), unknown)
 

@@ -18,8 +18,8 @@ from harness.ops.books import full_id, reading, reading_if_any
 from harness.ops.dossiers import dossier
 from harness.ops.outlook import Place, outlook, usual
 from harness.ops.snapshot import FILE_SOURCE, sentence
+from harness.store.reader import StoreReader
 from harness.store.reports import strains
-from harness.store.sqlite import SqliteStore
 
 SCHEMA = "loop.why/1"
 PAGE = 500
@@ -73,7 +73,7 @@ def why(home: Home, subject: str, environ: Mapping[str, str]) -> Document:
 # --- an item ----------------------------------------------------------------------------------------------------------
 
 
-def _item(home: Home, store: SqliteStore, name: str, environ: Mapping[str, str]) -> Why:
+def _item(home: Home, store: StoreReader, name: str, environ: Mapping[str, str]) -> Why:
     item = store.item(name)
     assert item is not None
     attempts = store.attempts(name)
@@ -93,7 +93,7 @@ def _item(home: Home, store: SqliteStore, name: str, environ: Mapping[str, str])
     )
 
 
-def _session_of(store: SqliteStore, attempt: AttemptRow | None) -> str | None:
+def _session_of(store: StoreReader, attempt: AttemptRow | None) -> str | None:
     if attempt is None:
         return None
     rows = [row for row in store.sessions(item=attempt.item) if row.fence == attempt.fence]
@@ -122,7 +122,7 @@ def _told(attempt: AttemptRow) -> Mapping[str, Any]:
     return {name: getattr(attempt, name) for name in (*names, "commits", "verdicts")}
 
 
-def _entries(store: SqliteStore, **of: str) -> Iterator[Entry]:
+def _entries(store: StoreReader, **of: str) -> Iterator[Entry]:
     after = 0
     while page := store.journal(after=after, limit=PAGE, **of):
         yield from page
@@ -134,7 +134,7 @@ def _entries(store: SqliteStore, **of: str) -> Iterator[Entry]:
 # --- a session, a pause -----------------------------------------------------------------------------------------------
 
 
-def _session(store: SqliteStore, row: SessionRow) -> Why:
+def _session(store: StoreReader, row: SessionRow) -> Why:
     attempt = next((each for each in store.attempts(row.item) if each.fence == row.fence), None)
     rule = ENDINGS.get(row.ending or "")
     by = f" (ended by {row.ended_by})" if row.ended_by else ""

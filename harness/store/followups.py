@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from harness.model.journal import Entry, Followup
+from harness.model.journal import Entry
 from harness.store import rows
 from harness.store.database import known
 from harness.store.integrations import Integrations
 
 
 class Followups(Integrations):
-    def followups(self, *, item: str | None = None) -> Sequence[Followup]:
-        """Those that are wanted; with `item` all of that item. Oldest first."""
-        found = self.all("followups_wanted") if item is None else self.all("followups_of", item=item)
-        return [rows.followup(row) for row in found]
-
-    def builds(self, repo: str, limit: int) -> Sequence[Followup]:
-        """Builds of a repository that came to an end, newest first."""
-        return [rows.followup(row) for row in self.all("builds_latest", repo=repo, limit=limit)]
-
-    def last_builds(self) -> Sequence[Followup]:
-        """The last build of each repository that came to an end."""
-        return [rows.followup(row) for row in self.all("builds_last")]
-
     def follow(self, followups: Sequence[int], state: str, reason: str, now: datetime, made: str | None = None) -> None:
         """What became of these: wanted (why not yet), done, failed, dropped. What is said already is not said again,
         and what has come to an end stays as it is. Raises NotFound.
@@ -36,7 +23,12 @@ class Followups(Integrations):
                     continue
                 ended = None if state == "wanted" else rows.ms(now)
                 self.run("followup_settle", id=number, state=state, reason=reason, made=made, ended_at=ended)
-                data: dict[str, str | None] = {"step": before.step, "repo": before.repo, "branch": before.branch, "commit": before.merged}
+                data: dict[str, str | None] = {
+                    "step": before.step,
+                    "repo": before.repo,
+                    "branch": before.branch,
+                    "commit": before.merged,
+                }
                 data |= {"target": before.target or None, "reason": reason, "added": made}
                 kind = "followup.waits" if state == "wanted" else f"followup.{state}"
                 said = {key: value for key, value in data.items() if value is not None}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from harness.model.journal import AttemptRow, Entry, Integration, PastEnd, Pause
+from harness.model.journal import AttemptRow, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.session import SessionRow
 from harness.model.work import UNFINISHED, WorkItem, WorkState
 from harness.store import rows
@@ -115,6 +115,19 @@ class StoreReader(Database):
         """Oldest first."""
         wanted = rows.names(states) if states else None
         return [rows.integration(row) for row in self.all("integrations_of", item=item, states=wanted)]
+
+    def followups(self, *, item: str | None = None) -> Sequence[Followup]:
+        """Those that are wanted; with `item` all of that item. Oldest first."""
+        found = self.all("followups_wanted") if item is None else self.all("followups_of", item=item)
+        return [rows.followup(row) for row in found]
+
+    def builds(self, repo: str, limit: int) -> Sequence[Followup]:
+        """Builds of a repository that came to an end, newest first."""
+        return [rows.followup(row) for row in self.all("builds_latest", repo=repo, limit=limit)]
+
+    def last_builds(self) -> Sequence[Followup]:
+        """The last build of each repository that came to an end."""
+        return [rows.followup(row) for row in self.all("builds_last")]
 
     # --- journal ------------------------------------------------------------------------------------------------------
 

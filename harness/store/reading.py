@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.store.sqlite import SqliteStore
+from harness.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    from harness.store.sqlite import SqliteStore
 
 
 def database(state: Path) -> Path:
@@ -17,11 +21,14 @@ def gate(state: Path) -> Path:
     return state / "gate.lock"
 
 
-def open_reader(state: Path) -> SqliteStore:
+def open_reader(state: Path) -> StoreReader:
     """For looking only. Raises NotFound if nothing has run here yet; creates nothing."""
-    return SqliteStore(database(state), read_only=True)
+    return StoreReader(database(state), read_only=True)
 
 
 def open_writer(state: Path) -> SqliteStore:
     """For changing; makes what is missing."""
+    # Here, not above: who only looks loads nothing that writes.
+    from harness.store.sqlite import SqliteStore  # noqa: PLC0415
+
     return SqliteStore(database(state), gate=gate(state))

@@ -1,7 +1,8 @@
 """The store on SQLite: one thin schema, hand-written statements, one transaction a method (architecture 7.1).
 
-Read it by noun: `database` (connection, gate, errors), `journal`, `items`, `pauses`, `sessions`, `leases`,
-`integrations`, `followups`, `hands`; the SQL stands in `queries/`, the tables in `migrations/`.
+`database` has connection, gate and errors, `reader` every question. The changes stand on top, by noun: `journal`,
+`items`, `pauses`, `sessions`, `leases`, `integrations`, `followups`, `hands`; the SQL in `queries/`, the tables in
+`migrations/`.
 """
 
 from __future__ import annotations
