@@ -18,7 +18,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from harness.engine.mover import IntegratorTools, Mover, Step
-from harness.engine.plan import Plan, Proof
+from harness.engine.plan import Plan
+from harness.engine.proving import require_green
 from harness.model.errors import Conflict, HarnessError, NotFastForward, PushFailed, Refused, StoreError
 from harness.model.journal import Integration
 from harness.model.outcome import Backoff
@@ -126,20 +127,14 @@ class Pusher:
             hint = f"git -C {plan.repo.path} pull --no-rebase, mend and commit; it is pushed by itself then"
             files = ", ".join(exc.paths) or exc.message
             raise Conflict(f"{plan.branch} here and there both changed {files}", paths=exc.paths, hint=hint) from exc
-        await self._proved(plan, item, merged, theirs)
+        await require_green(
+            self.tools, plan, item, merged, theirs, step="push",
+            red=lambda ending: f"{ending} on {plan.branch} merged with what the remote has ({theirs[:12]})",
+        )  # fmt: skip
         row = await self.mover.move(Step(item, item.fence, plan, tip, tip, merged, "sync"))
         if row.state != "applied" and row.paths:
             raise NotFastForward(f"{row.reason}; then it is pushed by itself", paths=row.paths)
         return merged if row.state == "applied" else tip
-
-    async def _proved(self, plan: Plan, item: WorkItem, merged: str, base: str) -> None:
-        if not plan.gates:
-            return
-        folder = self.tools.home.session(f"push-{item.id}")
-        judgement = await self.tools.prover.prove(Proof(plan, item, merged, base, folder, compares=False))
-        if judgement.ending is not None:
-            text = f"{judgement.ending} on {plan.branch} merged with what the remote has ({base[:12]})"
-            raise Refused(text, cause=judgement.evidence[:2000])
 
     async def _not_yet(self, branch: tuple[str, str], rows: Sequence[Integration], reason: str) -> str:
         failed = self._failed.setdefault(branch, _Failed())

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.engine.mover import IntegratorTools, Mover, Step
-from harness.engine.plan import Plan, Proof
+from harness.engine.plan import Plan
+from harness.engine.proving import require_green
 from harness.model.errors import NotFastForward, NotFound, Refused
 from harness.model.journal import Integration
 from harness.model.work import WorkItem, WorkState
@@ -55,7 +56,10 @@ class Rollback:
         done = Undone(names, plan.repo.name, plan.branch, head, dry_run)
         if dry_run:
             return done
-        await self._proved(plan, pieces[-1].item, head, tip)
+        await require_green(
+            self.tools, plan, pieces[-1].item, head, tip, step="rollback",
+            red=lambda ending: f"{plan.branch} would be red without it ({ending}); nothing was taken back",
+        )  # fmt: skip
         steps = [Step(p.item, p.item.fence, plan, tip, p.revert, head, "rollback") for p in pieces]
         moved = await self.mover.move_all(steps)
         if moved[-1].state != "applied":
@@ -79,15 +83,6 @@ class Rollback:
         if found is None:
             raise NotFound(f"no item {name}", hint="./loop queue show --all")
         return found
-
-    async def _proved(self, plan: Plan, item: WorkItem, head: str, tip: str) -> None:
-        if not plan.gates:
-            return
-        folder = self.tools.home.session(f"rollback-{item.id}")
-        judgement = await self.tools.prover.prove(Proof(plan, item, head, tip, folder, compares=False))
-        if judgement.ending is not None:
-            text = f"{plan.branch} would be red without it ({judgement.ending}); nothing was taken back"
-            raise Refused(text, hint=f"logs: {folder}/gates", cause=judgement.evidence[:2000])
 
 
 def still_there(rows: Sequence[Integration]) -> Integration | None:
