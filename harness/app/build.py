@@ -170,7 +170,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         DiskWatch(books, clock, state, lambda: _free(home)),
         Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
         Pulse(clock, (records.touch_current, Reaper().reap)),
-        Housekeeper(books, clock, state, workspaces, lambda: planner.loaded.config.workspaces.retention()),
+        Housekeeper(books, clock, state, workspaces, lambda: planner.loaded.config.workspaces.retention()),  # noqa: PLW0108
         timekeeper,
     )
     return Parts(

@@ -11,9 +11,12 @@ from harness.app.fence import Fence, FencedRunner
 from harness.engine.plan import Plan
 from harness.model.environment import agent_environment, gate_environment
 from harness.model.home import Home
+from harness.model.outfit import Outfit, variables
 from harness.ports import Runner
+from harness.proc.ports import Ports
 
 SETUP_SECONDS = 1800.0
+NOTHING = Outfit()
 
 
 @dataclass(slots=True)
@@ -41,13 +44,26 @@ class Environments:
         """An agent that lost its `.git` must not find the repository around the home (git looks upwards)."""
         return {"GIT_CEILING_DIRECTORIES": f"{self.home.worktrees}:{self.home.benches}"}
 
-    def gate(self, name: str) -> dict[str, str]:
-        """For one gate or set-up command: a fresh empty HOME and TMPDIR of the name, nothing of the model's."""
+    def equipment(self, plan: Plan, workspace: Path) -> dict[str, str]:
+        """Ports and cache folders that stay with a workspace. Raises Refused without a free port."""
+        return self._equipment(plan.outfit, workspace, self.home.caches(workspace.name))
+
+    def _equipment(self, outfit: Outfit, owner: Path, caches: Path) -> dict[str, str]:
+        for name in outfit.caches:
+            (caches / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        ports = Ports(self.home.state / "ports.json").take(owner, outfit.ports)
+        return dict(variables(ports, outfit.caches, caches))
+
+    def gate(self, name: str, outfit: Outfit = NOTHING) -> dict[str, str]:
+        """For one gate or set-up command: a fresh empty HOME and TMPDIR of the name, nothing of the model's.
+
+        A gate has ports and empty cache folders of its own: what an agent left in a cache proves nothing.
+        """
         home, tmp = self.room(name) / "home", self.room(name) / "tmp"
         for folder in (home, tmp):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = gate_environment(self.environ, home=home, tmpdir=tmp, session=name, extra=self.extra)
-        return made | self._ceilings()
+        return made | self._ceilings() | self._equipment(outfit, self.room(name), self.room(name) / "caches")
 
     def tidy(self, name: str) -> None:
         """What a gate or set-up command needed goes with it (O13)."""
@@ -62,17 +78,17 @@ class Environments:
         log.parent.mkdir(parents=True, exist_ok=True)
         try:
             for command in plan.setup:
-                if (broken := await self._set_up(command, workspace, session, log)) is not None:
+                if (broken := await self._set_up(plan, command, workspace, session, log)) is not None:
                     return broken
         finally:
             self.tidy(session)
         return None
 
-    async def _set_up(self, command: str, workspace: Path, session: str, log: Path) -> str | None:
+    async def _set_up(self, plan: Plan, command: str, workspace: Path, session: str, log: Path) -> str | None:
         end = await self.runner(
             ["/bin/sh", "-c", command],
             cwd=workspace,
-            env=self.gate(session),
+            env={**self.gate(session), **self.equipment(plan, workspace)},
             log=log,
             session=session,
             folder=self.room(session) / "init",

@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.config.load import Loaded
 from harness.engine.preparing import transcript_path
 from harness.model.errors import ConfigError
-from harness.model.home import Home
+from harness.model.home import CACHES, Home
+from harness.model.outfit import CACHE
 from harness.model.session import Paths
 from harness.ops.isolation import SETTINGS, base_view
 from harness.ports import Ended, Finding
@@ -63,12 +64,14 @@ class Fence:
         for name in files:
             (paths.folder / name).touch(mode=0o600)
         theirs = [paths.workspace, paths.home, paths.tmp, conversations, *(paths.folder / name for name in files)]
+        caches = paths.workspace.parent / CACHES / paths.workspace.name
+        theirs += [caches] if caches.is_dir() else []
         view = View(readable=(program.resolve().parent,), writable=tuple(theirs), own_tmp=paths.tmp)
         return self._told(view.over(_settings(paths)).over(_cli_folder(paths.claude)))
 
     def command(self, cwd: Path, environment: Mapping[str, str]) -> Mapping[str, object]:
         """For one gate or set-up command: the checkout it runs in, its HOME and TMPDIR; the document it judges."""
-        theirs = [Path(environment[name]) for name in ("HOME", "TMPDIR")]
+        theirs = [Path(environment[name]) for name in ("HOME", "TMPDIR", CACHE) if name in environment]
         document = environment.get("HARNESS_DOCUMENT")
         view = View(
             readable=(Path(document),) if document else (),

@@ -45,6 +45,7 @@ class ConfigPlanner:
             comparing=tuple(gate.name for gate in section.every_gate if gate.compares),
             ways=section.integration.ways(),
             batch=1 if kind.template == RED_BY_NATURE else section.integration.batch,
+            outfit=section.outfit(),
             review=self._review(item, section),
             after=self._after(section),
         )

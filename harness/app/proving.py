@@ -18,6 +18,7 @@ from harness.engine.plan import Judgement, Proof
 from harness.gates.judge import Places, judge_all
 from harness.gates.slots import Resources, Slots
 from harness.git.change import GitChange, fork, leftovers
+from harness.git.workspace_outfit import include
 from harness.model.errors import ConfigError
 from harness.model.home import Home
 from harness.ports import Change, Gate, GateCase, Merger, Runner
@@ -91,7 +92,7 @@ class Stage:
             item=self.proof.item,
             folder=self.environments.room(place),
             commit=commit,
-            environment=self.environments.gate(place),
+            environment=self.environments.gate(place, self.proof.plan.outfit),
             log=self.proof.folder / "gates" / f"{name}.log",
             scratch=self.environments.room(place) / "init",
             document=self.proof.document,
@@ -102,19 +103,29 @@ class Stage:
         if not gate.terms.checkout:
             yield case
             return
-        async with self.merger.bench(self.proof.plan.repo, commit) as folder:
+        async with self._bench(commit) as folder:
             yield replace(case, folder=folder, leftovers=lambda: self._left(folder, commit))
 
     @asynccontextmanager
     async def _checkout(self, gate: Gate, word: str, commit: str, on: str) -> AsyncIterator[GateCase]:
         async with (
             self._case(gate, word, commit, None, on=on) as case,
-            self.merger.bench(self.proof.plan.repo, commit) as folder,
+            self._bench(commit) as folder,
         ):
             yield replace(case, folder=folder)
 
     async def _left(self, folder: Path, commit: str) -> Sequence[str]:
-        return await leftovers(self.proof.plan.repo, folder, commit)
+        """What a run left, besides what it was given."""
+        plan = self.proof.plan
+        return [name for name in await leftovers(plan.repo, folder, commit) if name not in plan.outfit.include]
+
+    @asynccontextmanager
+    async def _bench(self, commit: str) -> AsyncIterator[Path]:
+        """A clean checkout, with the files of `include` that the commit does not have. Raises Refused."""
+        plan = self.proof.plan
+        async with self.merger.bench(plan.repo, commit) as folder:
+            await include(plan.repo, folder, commit, plan.outfit.include)
+            yield folder
 
 
 def _gates(section: RepositorySection | None, proof: Proof, runner: Runner) -> list[Gate]:

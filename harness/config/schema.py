@@ -29,7 +29,7 @@ from harness.config.gates import AnyGate, GateSection, guards
 from harness.config.integration import IntegrationSection
 from harness.config.resources import BudgetSection, PressureSection, WatchSection
 from harness.config.secret import Secret
-from harness.config.workspaces import WorkspaceSection
+from harness.config.workspaces import OutfitKeys, WorkspaceSection
 from harness.model.policy import PolicyRule
 from harness.model.review import REVIEW
 
@@ -167,7 +167,7 @@ AgentSection = Annotated[
 ]
 
 
-class RepositorySection(Overrides):
+class RepositorySection(OutfitKeys, Overrides):
     """A repository that work is done in."""
 
     name: Name

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from harness.model.journal import AttemptRow, Followup
 from harness.model.outcome import Asked
+from harness.model.outfit import Outfit
 from harness.model.session import Limits, SessionRow
 from harness.model.verdict import Verdict
 from harness.model.work import Continuation, WorkItem
@@ -80,6 +81,7 @@ class Plan:
     ways: Ways = USUAL_WAYS
     batch: int = 1
     comparing: tuple[str, ...] = ()
+    outfit: Outfit = Outfit()
     review: ReviewPlan | None = None
     after: After = After()
 
@@ -236,6 +238,13 @@ class Surroundings(Protocol):
     """The built environments of contract 5; nothing is inherited."""
 
     def agent(self, session: str, *, home: Path, tmp: Path) -> dict[str, str]: ...
+    def equipment(self, plan: Plan, workspace: Path) -> Mapping[str, str]:
+        """Variables that name the ports and cache folders of a workspace; set-up and agent see the same ones.
+
+        Raises Refused if there is no free port.
+        """
+        ...
+
     async def prepare(self, plan: Plan, workspace: Path, session: str, log: Path) -> str | None:
         """Run the repository's set-up commands contained; the failing one's last lines, None if all went well."""
         ...

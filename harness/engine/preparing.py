@@ -13,7 +13,7 @@ from harness.engine.integrator import Integrator
 from harness.engine.plan import Composer, Handover, Plan, Planner, PromptRequest, Surroundings, handover_of
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
-from harness.model.errors import HarnessError
+from harness.model.errors import HarnessError, Refused
 from harness.model.home import Home
 from harness.model.journal import AttemptRow
 from harness.model.session import Brief, Paths, SessionRow, SessionStatus
@@ -76,14 +76,29 @@ class Preparation:
             return await spaces.prepare(plan.repo, item.id, branch=plan.branch, wip_ref=wip_ref)
 
     async def set_up(self, workspace: Workspace) -> None:
-        """The repository's set-up commands, in a workspace that no session has used. Raises SetupFailed."""
-        if not self.plan.setup or self.resumes:
+        """Files of the checkout, then the repository's set-up commands: once their inputs have changed where it names
+        any, else whenever no session is resumed. Raises SetupFailed.
+        """
+        spaces, inputs = self.tools.session.workspaces, self.plan.outfit.inputs
+        if self.plan.outfit.include:
+            await self._equip(workspace)
+        if not self.plan.setup or (self.resumes and not inputs):
+            return
+        if inputs and not await spaces.setup_due(workspace, self.plan.setup, inputs):
             return
         log = self.tools.home.state / "logs" / "commands" / f"setup-{self.plan.repo.name}.log"
         mark = f"set_{self.lease.item.id}"
         broken = await self.tools.surroundings.prepare(self.plan, workspace.path, mark, log)
         if broken is not None:
             raise SetupFailed(broken)
+        if inputs:
+            await spaces.setup_done(workspace, self.plan.setup, inputs)
+
+    async def _equip(self, workspace: Workspace) -> None:
+        try:
+            await self.tools.session.workspaces.equip(workspace, self.plan.outfit.include)
+        except Refused as exc:
+            raise SetupFailed(f"{exc.message}: {exc.hint}") from exc
 
     async def prompt(self, workspace: Workspace, iteration: int) -> Callable[[str], Prompt]:
         """Makes the prompt of a session id; rendered before anything is spawned (H5)."""
@@ -130,7 +145,10 @@ class Preparation:
             item=self.lease.item,
             prompt=prompt.text,
             paths=paths,
-            environment=self.tools.surroundings.agent(session, home=paths.home, tmp=paths.tmp),
+            environment={
+                **self.tools.surroundings.agent(session, home=paths.home, tmp=paths.tmp),
+                **self.tools.surroundings.equipment(self.plan, workspace.path),
+            },
             limits=self.plan.limits,
             claude_session_id=resumed or str(uuid.uuid4()),
             resume=resumed is not None,

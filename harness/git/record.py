@@ -18,7 +18,8 @@ LOCK_FILES = 64
 class Record:
     """`head` is the last commit of the agent that we hold, `saved*` the last autosave, `sealed` the head it sealed.
 
-    `ready` is false until the workspace has been given out: before that there is nothing of an agent in it.
+    `ready` is false until the workspace has been given out: before that there is nothing of an agent in it. `included`
+    are files that were brought from the checkout, `setup` the mark of the set-up that holds.
     """
 
     item: str
@@ -36,6 +37,8 @@ class Record:
     saved_head: str = ""
     saved_ref: str = ""
     sealed: str = ""
+    included: tuple[str, ...] = ()
+    setup: str = ""
 
     def workspace(self, root: Path) -> Workspace:
         repo = RepositoryRef(self.repo, Path(self.path), self.branch)
@@ -52,10 +55,11 @@ class Records:
         """Raises GitError if the file is not one of ours any more."""
         path = self._path(item, "json")
         try:
-            return Record(**json.loads(path.read_bytes()))
+            known = json.loads(path.read_bytes())
+            return Record(**{**known, "included": tuple(known.get("included", ()))})
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, AttributeError) as exc:
             raise GitError(
                 f"{path} is damaged: {exc}", hint=f"save what {item} needs from its folder, remove both"
             ) from exc

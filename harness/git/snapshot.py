@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,16 +35,18 @@ class Snapshot:
     skipped: tuple[str, ...] = ()
 
 
-async def take(git: Git, *, limit_bytes: int, everything: bool = False) -> Snapshot:
+async def take(git: Git, *, limit_bytes: int, everything: bool = False, without: Collection[str] = ()) -> Snapshot:
     """Bring the index of `git` up to the work tree and write its tree. Ignored files are left out. Raises GitError.
 
     With `everything`, for a folder that is about to go, also the files behind pointers to repositories that the agent
-    committed or that are submodules: their commits exist nowhere else.
+    committed or that are submodules: their commits exist nowhere else. Paths in `without` are not looked at.
     """
     assert git.work_tree is not None
     if everything:
         await _open_pointers(git, git.work_tree)
     listed, unopened = await _changed(git)
+    hidden = set(map(os.fsencode, without))
+    listed = [name for name in listed if name not in hidden] if hidden else listed
     wanted, skipped = await asyncio.to_thread(_sort, git.work_tree, listed, limit_bytes)
     if wanted:
         try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from harness import fs
 from harness.clock import SystemClock
 from harness.git import bench, by_hand, checkout, foreign, seal, snapshot
+from harness.git import workspace_outfit as outfit
 from harness.git.mutex import held
 from harness.git.record import Record, Records
 from harness.git.repository import opened, tip
@@ -95,6 +96,31 @@ class GitWorkspaces:
             usable = foreign.is_folder(path) and foreign.head(path) and self._records.index(item).is_file()
         return Workspace(path, repo, base, item) if usable else None
 
+    async def equip(self, workspace: Workspace, include: Sequence[str]) -> None:
+        """Bring files of the registered checkout that its commits do not have; they are in no save and no commit.
+
+        Raises Refused for one that is absent, too large, or leads out of the checkout.
+        """
+        async with held(self._records.lock(workspace.item)):
+            record = self._records.load(workspace.item)
+            if record is None or (not include and not record.included):
+                return
+            names = await outfit.include(workspace.repo, workspace.path, record.base, include)
+            await asyncio.to_thread(outfit.excluding, workspace.path, names, EXCLUDED)
+            self._records.store(replace(record, included=names))
+
+    async def setup_due(self, workspace: Workspace, commands: Sequence[str], inputs: Sequence[str]) -> bool:
+        """Whether the commands or a file that `inputs` cover differ from those of the last set-up here."""
+        async with held(self._records.lock(workspace.item)):
+            git, record, _ = await self._saver.adopted(workspace)
+            return record.setup != await outfit.setup_mark(git, record, commands, inputs)
+
+    async def setup_done(self, workspace: Workspace, commands: Sequence[str], inputs: Sequence[str]) -> None:
+        """Remember what the set-up that has just ended well was made of."""
+        async with held(self._records.lock(workspace.item)):
+            git, record, _ = await self._saver.adopted(workspace)
+            self._records.store(replace(record, setup=await outfit.setup_mark(git, record, commands, inputs)))
+
     async def state(self, workspace: Workspace) -> WorkspaceState:
         """What the agent left. `head` is None if its `.git` cannot be read; then `dirty` is all that is not base.
 
@@ -104,7 +130,7 @@ class GitWorkspaces:
             if not foreign.is_folder(workspace.path):
                 return WorkspaceState(None, (), (), None, problem=f"the workspace {workspace.path} is gone")
             git, record, problem = await self._saver.adopted(workspace)
-            now = await snapshot.take(git, limit_bytes=self._file_bytes)
+            now = await snapshot.take(git, limit_bytes=self._file_bytes, without=record.included)
         head = record.head
         commits, stat, changed = await asyncio.gather(
             git.settled("rev-list", "--reverse", f"--max-count={MOST_COMMITS}", f"{workspace.base}..{head}"),
@@ -113,7 +139,8 @@ class GitWorkspaces:
         )
         dirty = [name for name in (*changed, *now.skipped) if name != seal.DOCUMENT]
         document = workspace.path / seal.DOCUMENT if self._document(workspace) is not None else None
-        problem, at = problem or await astray(git, workspace.base, head), None if problem else head
+        at = None if problem else head
+        problem = problem or await astray(git, workspace.base, head) or await outfit.committed(git, record)
         return WorkspaceState(
             at, () if problem else tuple(commits.text.split()), tuple(dirty), document, stat.text, problem
         )
@@ -135,7 +162,7 @@ class GitWorkspaces:
             git, record, problem = await self._saver.adopted(workspace)
             if problem:
                 raise GitError(f"{workspace.path} cannot be committed: {problem}", hint="commit there by hand")
-            now = await snapshot.take(git, limit_bytes=LAST_FILE_BYTES)
+            now = await snapshot.take(git, limit_bytes=LAST_FILE_BYTES, without=record.included)
             if now.skipped:
                 raise Refused(f"not to be committed: {', '.join(now.skipped[:10])}", hint="remove or ignore them")
             commit = await by_hand.committed(git, workspace.path, now.tree, record.head, message, person)
@@ -161,7 +188,7 @@ class GitWorkspaces:
         """
         async with held(self._records.lock(workspace.item)):
             git, record, problem = await self._saver.adopted(workspace)
-            if problem:
+            if problem := problem or await outfit.committed(git, record):
                 raise GitError(f"the work of {workspace.item} cannot be sealed: {problem}")
             await git.run("update-ref", f"refs/harness/{workspace.item}/head", record.head)
             if aside := await astray(git, workspace.base, record.head):
@@ -185,6 +212,7 @@ class GitWorkspaces:
             if foreign.is_folder(workspace.path):
                 await self._saver.check_kept(workspace)
             await self._saver.discard(workspace.item)
+            await self._saver.discard_caches(workspace.item)
 
     async def survey(self) -> Sequence[Found]:
         """Every workspace, and what is wrong with it. Nothing is locked and nothing changed."""
@@ -208,6 +236,7 @@ class GitWorkspaces:
             if await is_wanted(item):
                 return False
             await self._saver.replace_existing(item)
+            await self._saver.discard_caches(item)
         return True
 
     async def prune(self, is_wanted: Callable[[str], Awaitable[bool]]) -> Sequence[Path]:

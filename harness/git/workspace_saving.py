@@ -16,6 +16,7 @@ from harness.git.run import Git
 from harness.git.snapshot import Snapshot
 from harness.git.workspace_refs import changed_paths, holds, is_saved, next_ref
 from harness.model.errors import GitError, Refused
+from harness.model.home import CACHES
 from harness.ports import Autosave, Workspace
 
 FILE_BYTES = 25 << 20
@@ -54,7 +55,7 @@ class Saver:
             return None
         git, record, problem = await self.adopted(workspace)
         limit = LAST_FILE_BYTES if last else self.file_bytes
-        now = await snapshot.take(git, limit_bytes=limit, everything=last)
+        now = await snapshot.take(git, limit_bytes=limit, everything=last, without=record.included)
         if (now.tree, record.head) == (record.base_tree, record.base):
             return None
         if record.saver == session and await is_saved(git, record, now):
@@ -100,7 +101,7 @@ class Saver:
     async def check_kept(self, workspace: Workspace) -> None:
         """Raises Refused unless a ref holds what stands in the folder now."""
         git, record, problem = await self.adopted(workspace)
-        now = await snapshot.take(git, limit_bytes=LAST_FILE_BYTES, everything=True)
+        now = await snapshot.take(git, limit_bytes=LAST_FILE_BYTES, everything=True, without=record.included)
         if now.skipped or not await self._kept(git, record, now):
             what = f"files that are nowhere else: {', '.join(now.skipped[:5])}" if now.skipped else "unsaved work"
             raise Refused(
@@ -120,3 +121,7 @@ class Saver:
         """Remove the folder and forget it, whatever is in it."""
         await asyncio.to_thread(fs.discard, self.root / item, under=self.under)
         self.records.forget(item)
+
+    async def discard_caches(self, item: str) -> None:
+        """The cache folders too: nobody goes on in this workspace. One that is only made anew keeps them."""
+        await asyncio.to_thread(fs.discard, self.root / CACHES / item, under=self.under)

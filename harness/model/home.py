@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+CACHES = ".caches"
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """Every path of contract 2, from the folder that holds config.yaml."""
@@ -47,6 +50,10 @@ class Home:
     @property
     def worktrees(self) -> Path:
         return self.state / "worktrees"
+
+    def caches(self, item: str) -> Path:
+        """Cache folders of an item's workspace; they go with it."""
+        return self.worktrees / CACHES / item
 
     @property
     def benches(self) -> Path:

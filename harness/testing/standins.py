@@ -92,6 +92,10 @@ class SimulatedSurroundings:
     def agent(self, session: str, *, home: Path, tmp: Path) -> dict[str, str]:
         return {"HOME": str(home), "TMPDIR": str(tmp), "SESSION": session}
 
+    def equipment(self, plan: Plan, workspace: Path) -> Mapping[str, str]:
+        del plan, workspace
+        return {}
+
     async def prepare(self, plan: Plan, workspace: Path, session: str, log: Path) -> str | None:
         del plan, workspace, session, log
         return None
