@@ -13,8 +13,9 @@ PASSED, FAILED, BROKEN, ASKS = "passed", "failed", "broken", "asks"
 class GateRun:
     """One run of a command for a gate.
 
-    `on` says of what: head, base, `base + tests` (the base with the tests of the work) or `head + tests` (the work
-    with the tests of the base). `sha256` is that of the whole log; `exit_code` None = the command could not be run.
+    `on` says of what: head, base, `base + tests` (the base with the tests of the work), `head + tests` (the work
+    with the tests of the base), or seal (a review). `sha256` is that of the whole log; `exit_code` None = the command
+    could not be run.
     """
 
     on: str

@@ -121,7 +121,7 @@ def _facts(found: Found) -> dict[str, Any]:
         "model",
         "claude_session_id",
     )
-    more = ("role", "parent", "pid", "doing", "started_at", "heartbeat", "ended_at", "workspace", "transcript")
+    more = ("parent", "pid", "doing", "started_at", "heartbeat", "ended_at", "workspace", "transcript")
     return {"id": row.id, **{name: getattr(row, name) for name in (*names, *more)}, "log": found.log}
 
 
