@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.model.brief import Brief
 from harness.model.events import Requesting, SessionEvent, StopReason, Streaming, ToolStarted
-from harness.model.session import Brief
 from harness.rehearsal.stage import Rehearsal
 from harness.testing.replay import SHIPPED
 from tests.kit.claude_agent import DONE, Stage, bash, read_until

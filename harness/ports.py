@@ -13,10 +13,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from harness.model.brief import Brief
 from harness.model.events import AgentExit, SessionEvent, StopReason
 from harness.model.journal import AttemptRow, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome
-from harness.model.session import Brief, SessionRow
+from harness.model.session import SessionRow
 from harness.model.verdict import Verdict
 from harness.model.vitals import Look
 from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
@@ -667,9 +668,7 @@ class Store(Protocol):
         """Builds of a repository that came to an end, newest first."""
         ...
 
-    def follow(
-        self, followups: Sequence[int], state: str, reason: str, now: datetime, made: str | None = None
-    ) -> None:
+    def follow(self, followups: Sequence[int], state: str, reason: str, now: datetime, made: str | None = None) -> None:
         """What became of these: wanted (why not yet), done, failed, dropped; `made` is the item that it added."""
         ...
 

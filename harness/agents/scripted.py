@@ -26,8 +26,9 @@ from pydantic import BaseModel, ConfigDict
 from harness.agents.frames import Conversation, FrameLog
 from harness.agents.steps import ABORTED, SUCCESS, Over, Stage, Step, perform
 from harness.clock import SystemClock
+from harness.model.brief import Brief
 from harness.model.events import AgentExit, Idle, SessionEvent, Started, StopReason, TurnEnded
-from harness.model.session import Brief, Role
+from harness.model.session import Role
 from harness.ports import Clock, Desk, Finding
 
 MODEL = "scripted"

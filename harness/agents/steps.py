@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.agents.frames import Conversation, FrameLog
+from harness.model.brief import Brief
 from harness.model.errors import Usage
 from harness.model.events import AgentExit, Limited, Said, SessionEvent, ToolEnded, ToolStarted, Used
-from harness.model.session import Brief
 from harness.ports import Clock, Desk, Reply
 
 RUN_SECONDS = 600.0

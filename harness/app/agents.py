@@ -13,10 +13,10 @@ from harness.agents.claude.options import ClaudeOptions
 from harness.app.containment import AgentInitContainment
 from harness.app.fence import Fence
 from harness.config.load import Loaded
+from harness.model.brief import Brief
 from harness.model.errors import ConfigError
 from harness.model.home import Home
 from harness.model.policy import Policy
-from harness.model.session import Brief
 from harness.ports import Agent
 from harness.registry import find
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.agents.claude.options import DEBUG_FILE, HANDED_OVER
 from harness.app.fence import Fence
-from harness.model.session import Brief
+from harness.model.brief import Brief
 from harness.proc.contain import (
     SPEC_VARIABLE,
     AgentInitSpec,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from harness.config.load import Loaded
 from harness.engine.preparing import transcript_path
+from harness.model.brief import Paths
 from harness.model.errors import ConfigError
 from harness.model.home import CACHES, Home
 from harness.model.outfit import CACHE
-from harness.model.session import Paths
 from harness.ops.isolation import SETTINGS, base_view
 from harness.ports import Ended, Finding
 from harness.proc.isolation import Reached, prefix, reach

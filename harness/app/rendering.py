@@ -15,9 +15,9 @@ from harness.engine.plan import Plan, PromptRequest, handover_of
 from harness.engine.preparing import GUIDES
 from harness.git.repository import tip
 from harness.git.workspace import GitWorkspaces
+from harness.model.brief import Brief
 from harness.model.errors import Refused
 from harness.model.home import Home
-from harness.model.session import Brief
 from harness.ops.answers import Document
 from harness.ops.books import full_id, reading
 from harness.ops.initialise import SHIPPED_PROMPTS

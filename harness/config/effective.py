@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from harness.config.fields import Section
 from harness.config.problems import allowed
 from harness.config.schema import Config, Overrides
+from harness.model.brief import Limits
 from harness.model.errors import ConfigError, Usage
-from harness.model.session import Limits
 from harness.model.work import WorkItem
 
 DEFAULT_AGENT = "default"

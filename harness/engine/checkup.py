@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from harness.engine.watchdog import Finding, Watchdog
+from harness.model.brief import Brief
 from harness.model.events import StopReason
-from harness.model.session import Brief
 from harness.model.vitals import Level, Rules, Sign, Vitals
 from harness.ports import Gauge
 

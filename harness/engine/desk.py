@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.model.brief import Claim, Question, Refusal
 from harness.model.errors import HarnessError
 from harness.model.itemform import parse_item
 from harness.model.journal import Entry
-from harness.model.session import Claim, Question, Refusal
 from harness.model.work import Lease, WorkItem
 from harness.ports import Books, Clock, Reply, WorkspaceState
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from harness.engine.context import Remains, preserved
 from harness.engine.plan import Meter, Plan, Planner
 from harness.engine.state import LoopState
+from harness.model.brief import Claim, Question
 from harness.model.errors import GitError, HarnessError, StoreError
 from harness.model.home import Home
 from harness.model.journal import Entry
 from harness.model.outcome import ENDINGS, Asked, Claimed, Failed, Interrupted, Outcome
-from harness.model.session import FINAL, Claim, Question, SessionRow, SessionStatus
+from harness.model.session import FINAL, SessionRow, SessionStatus
 from harness.model.work import Continuation, Phase
 from harness.ports import Autosave, Books, Clock, Orphan, Processes, Records, Store, Workspace, Workspaces
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.model.brief import Limits
 from harness.model.journal import AttemptRow, Followup
 from harness.model.outcome import Asked
 from harness.model.outfit import Outfit
-from harness.model.session import Limits, SessionRow
+from harness.model.session import SessionRow
 from harness.model.verdict import Verdict
 from harness.model.work import Continuation, WorkItem
 from harness.ports import Agent, Prompt, Records, RepositoryRef, Ways, WorkspaceState

@@ -13,10 +13,11 @@ from harness.engine.integrator import Integrator
 from harness.engine.plan import Composer, Handover, Plan, Planner, PromptRequest, Surroundings, handover_of
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
+from harness.model.brief import Brief, Paths
 from harness.model.errors import HarnessError, Refused
 from harness.model.home import Home
 from harness.model.journal import AttemptRow
-from harness.model.session import Brief, Paths, SessionRow, SessionStatus
+from harness.model.session import SessionRow, SessionStatus
 from harness.model.work import Continuation, Lease
 from harness.ports import Prompt, Workspace
 

@@ -24,11 +24,12 @@ from harness.engine.preparing import AttemptTools, Preparation
 from harness.engine.recalling import BEGUN
 from harness.engine.said import said
 from harness.engine.session import SessionResult, SessionRunner
+from harness.model.brief import Brief
 from harness.model.errors import HarnessError, StoreError
 from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import ENDINGS, Asked, Cause, Failed, Outcome
 from harness.model.review import REVIEW, Review, Unreadable, read_review
-from harness.model.session import Brief, Role, SessionRow, new_session_id
+from harness.model.session import Role, SessionRow, new_session_id
 from harness.model.verdict import FAILED, PASSED, GateRun, Verdict
 from harness.model.work import Lease, Phase
 from harness.ports import Prompt, Seal, Workspace

@@ -15,6 +15,7 @@ from harness.engine.plan import Meter
 from harness.engine.seams import Listener
 from harness.engine.state import LoopState
 from harness.engine.watchdog import Finding, Watchdog
+from harness.model.brief import Brief, Claim, Question, Refusal
 from harness.model.classify import classify
 from harness.model.errors import HarnessError
 from harness.model.events import (
@@ -29,7 +30,7 @@ from harness.model.events import (
     ToolStarted,
 )
 from harness.model.journal import Entry
-from harness.model.session import FINAL, Brief, Claim, Question, Refusal, SessionRow, SessionStatus
+from harness.model.session import FINAL, SessionRow, SessionStatus
 from harness.model.vitals import Sign
 from harness.model.work import Lease
 from harness.ports import Agent, AgentSession, Autosave, Books, Clock, Records, Workspace, Workspaces

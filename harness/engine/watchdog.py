@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from harness.model.brief import Limits
 from harness.model.events import (
     REACHED,
     Alive,
@@ -40,7 +41,6 @@ from harness.model.events import (
     TurnEnded,
     Used,
 )
-from harness.model.session import Limits
 
 TOOL_GRACE_SECONDS = 60.0
 REQUEST_SECONDS = 600.0

@@ -1,4 +1,4 @@
-"""One agent process: its words, its limits, what it was given and what it said it did."""
+"""One agent process: its words, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
-
-from harness.model.work import WorkItem
 
 
 class SessionStatus(StrEnum):
@@ -50,76 +47,6 @@ class Role(StrEnum):
 
     WORK = "work"
     REVIEW = "review"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Effective limits of one session; seconds, US dollars, tokens as `Used` counts them. None = no limit of ours."""
-
-    session_timeout_seconds: float = 3600
-    stall_threshold_seconds: float = 420
-    max_turns: int | None = 80
-    max_cost_usd: float | None = 5
-    max_tokens: int | None = None
-    retry_wait_seconds: float = 900
-    start_seconds: float = 60
-    idle_after_result_seconds: float = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """Every file of one session (contract 2). `folder` (spec, record, lock) is ours alone, `workspace` the agent's."""
-
-    workspace: Path
-    log: Path
-    err: Path
-    home: Path
-    tmp: Path
-    claude: Path
-    folder: Path
-    lock: Path
-    record: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """What a session is given. `resume` continues the conversation `claude_session_id`, else a new one gets that id."""
-
-    session: str
-    item: WorkItem
-    prompt: str
-    paths: Paths
-    environment: Mapping[str, str]
-    limits: Limits
-    claude_session_id: str
-    resume: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    push: bool = False
-    role: Role = Role.WORK
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A claim that was not taken: the ending it would be, and what the agent was told."""
-
-    ending: str
-    told: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """`complete_work` as the agent called it and the Desk accepted it."""
-
-    status: str
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """`request_decision` as the agent called it."""
-
-    question: str
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from statistics import median
 
 from harness.agents.claude.recorded import events
 from harness.engine.watchdog import Finding, Watchdog
+from harness.model.brief import Limits
 from harness.model.errors import HarnessError, Usage
 from harness.model.events import StopReason
-from harness.model.session import Limits
 from harness.testing.recordings import Recording, cut, load, stretched
 
 SHIPPED = Path(__file__).parents[2] / "tests" / "data" / "replay"

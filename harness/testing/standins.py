@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from harness.engine.guards import Sources
 from harness.engine.plan import Judgement, Plan, PromptRequest, Proof
+from harness.model.brief import Limits
 from harness.model.errors import DiskFull, NotFound
-from harness.model.session import Limits, SessionRow
+from harness.model.session import SessionRow
 from harness.model.verdict import Verdict
 from harness.model.vitals import Rule
 from harness.model.work import WorkItem

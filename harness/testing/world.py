@@ -13,10 +13,10 @@ from typing import Any
 from harness.agents.frames import Conversation
 from harness.agents.scripted import ScriptedSession
 from harness.agents.steps import Stage, Step
+from harness.model.brief import Brief
 from harness.model.events import StopReason
 from harness.model.home import Home
 from harness.model.pressure import MIB, Readings, Thresholds
-from harness.model.session import Brief
 from harness.ports import AgentSession, Desk, Finding
 from harness.testing.agents import Playwright, Silence, Unborn
 from harness.testing.money import Money

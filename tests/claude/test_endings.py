@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from harness.agents.claude import ClaudeOptions
+from harness.model.brief import Limits
 from harness.model.events import Compacting, Limited, Retrying, ToolEnded
-from harness.model.session import Limits
 from harness.rehearsal.stage import Rehearsal
 from tests.kit.claude_agent import DONE, Played, Stage, Turn, assert_nothing_lives, bash, new_uuid, scenario
 

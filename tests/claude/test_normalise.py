@@ -15,6 +15,7 @@ from claude_agent_sdk._internal.message_parser import parse_message
 from harness.agents.claude.cli import credentials, doctor, environment, find_cli
 from harness.agents.claude.normalise import Normaliser
 from harness.agents.claude.options import ClaudeOptions
+from harness.model.brief import Limits
 from harness.model.events import (
     Alive,
     Idle,
@@ -26,7 +27,6 @@ from harness.model.events import (
     ToolStarted,
     TurnEnded,
 )
-from harness.model.session import Limits
 from tests.kit.briefs import brief
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)

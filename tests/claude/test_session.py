@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from harness.agents.claude import ClaudeOptions
+from harness.model.brief import Limits
 from harness.model.errors import Refused
 from harness.model.events import Denied, Idle, Said, Started, ToolEnded, ToolStarted, TurnEnded
 from harness.model.policy import Denial
-from harness.model.session import Limits
 from harness.ports import Reply
 from harness.rehearsal.stage import Rehearsal
 from tests.kit.briefs import RecordingDesk

@@ -12,8 +12,8 @@ import pytest
 from harness.agents.claude.hooks import WrapUpHook
 from harness.agents.claude.options import ClaudeOptions
 from harness.agents.claude.spending import Spending
+from harness.model.brief import Limits
 from harness.model.events import TurnEnded, Used
-from harness.model.session import Limits
 from harness.rehearsal.stage import Rehearsal
 from tests.kit.claude_agent import DONE, Stage, bash, scenario
 

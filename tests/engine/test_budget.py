@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from harness.engine.budget import Purse
+from harness.model.brief import Limits
 from harness.model.budget import Budgets, Committed, exceeded
 from harness.model.outcome import Claimed, Disposition, Failed
-from harness.model.session import Limits, SessionStatus
+from harness.model.session import SessionStatus
 from harness.model.work import Continuation, Lease, WorkItem, WorkState
 from harness.ports import Settlement
 from tests.kit.books import Desktop, desktop

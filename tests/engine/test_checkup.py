@@ -8,8 +8,8 @@ import pytest
 
 from harness.engine.checkup import Checkup, CheckupTools
 from harness.engine.watchdog import Finding, Watchdog
+from harness.model.brief import Limits
 from harness.model.events import Idle, Requesting, Started, StopReason, ToolStarted
-from harness.model.session import Limits
 from harness.model.vitals import Bound, Look, Rule, Rules, Sign
 
 TOOL = ToolStarted("t1", "Bash", "make", "d", 600)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from harness.agents.claude.normalise import SUBAGENT_TOOLS, Normaliser
 from harness.engine.watchdog import Watchdog
+from harness.model.brief import Limits
 from harness.model.classify import classify
 from harness.model.events import SessionEvent, ToolStarted
-from harness.model.session import Limits
 from tests.fuzz.grammar import frames
 from tests.fuzz.profile import tries
 from tests.kit.stores import NOW

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.model.session import Brief, Limits, Paths, new_session_id
+from harness.model.brief import Brief, Limits, Paths
+from harness.model.session import new_session_id
 from harness.model.work import WorkItem
 from harness.ports import Reply
 

@@ -16,9 +16,9 @@ from harness.analysis.metrics import metrics
 from harness.analysis.transcript import ledger, transcript_path
 from harness.analysis.usage import Ledger
 from harness.app.containment import AgentInitContainment
+from harness.model.brief import Brief, Limits
 from harness.model.classify import classify
 from harness.model.events import AgentExit, SessionEvent, StopReason
-from harness.model.session import Brief, Limits
 from harness.ports import AgentSession
 from harness.proc.contain import read_record
 from harness.proc.lock import is_free

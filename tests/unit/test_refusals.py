@@ -9,9 +9,9 @@ import pytest
 
 from harness.agents.claude.refusals import SIT_OUT_SECONDS, Refusals
 from harness.engine.watchdog import Watchdog
+from harness.model.brief import Limits
 from harness.model.classify import classify
 from harness.model.events import AgentExit, Idle, Limited, Retrying, Started, StopReason, TurnEnded
-from harness.model.session import Limits
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
 CLI_WAITS = (0.5, 1.1, 2.3, 4.6, 9.2, 19, 34, 36, 35, 35)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.model.session import Limits
+from harness.model.brief import Limits
 from harness.testing.recordings import Recording, cut, load, stretched
 from harness.testing.replay import corpus, files, judge, main
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.engine.watchdog import Watchdog
+from harness.model.brief import Limits
 from harness.model.events import (
     Alive,
     Compacting,
@@ -19,7 +20,6 @@ from harness.model.events import (
     TurnEnded,
     Used,
 )
-from harness.model.session import Limits
 
 LIMITS = Limits(session_timeout_seconds=3600, stall_threshold_seconds=15, start_seconds=60, retry_wait_seconds=900)
 

@@ -18,7 +18,7 @@ from harness import fs
 from harness.agents.claude import cli
 from harness.agents.claude.hooks import Judge
 from harness.agents.claude.options import ClaudeOptions
-from harness.model.session import Brief
+from harness.model.brief import Brief
 from harness.ports import AgentSession, Containment, Desk, Finding
 
 _SESSION_MODULE = "harness.agents.claude.session"

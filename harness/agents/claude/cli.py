@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from harness.model.session import Brief
+from harness.model.brief import Brief
 from harness.ports import Finding
 
 VERSION_SECONDS = 10.0

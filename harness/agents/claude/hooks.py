@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from harness.agents.claude.spending import Spending
+from harness.model.brief import Limits
 from harness.model.events import Denied
 from harness.model.policy import Denial
-from harness.model.session import Limits
 from harness.model.text import encodable
 from harness.ports import Desk
 

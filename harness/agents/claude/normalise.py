@@ -31,6 +31,7 @@ from claude_agent_sdk import (
 from harness.agents.claude.refusals import Refusals
 from harness.agents.claude.tools import PREFIX
 from harness.analysis.usage import exact
+from harness.model.brief import Limits
 from harness.model.events import (
     REACHED,
     AgentExit,
@@ -49,7 +50,6 @@ from harness.model.events import (
     ToolStarted,
     TurnEnded,
 )
-from harness.model.session import Limits
 from harness.model.text import encodable
 
 STREAMING_SECONDS = 0.5

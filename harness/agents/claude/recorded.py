@@ -11,8 +11,8 @@ from claude_agent_sdk._internal.message_parser import parse_message
 
 from harness.agents.claude.cli import BASH_DEFAULT_SECONDS, BASH_MAX_SECONDS
 from harness.agents.claude.normalise import Normaliser
+from harness.model.brief import Limits
 from harness.model.events import SessionEvent
-from harness.model.session import Limits
 
 
 def events(frames: Iterable[tuple[float, Mapping[str, Any]]], limits: Limits) -> Iterator[tuple[float, SessionEvent]]:

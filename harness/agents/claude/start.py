@@ -14,8 +14,8 @@ from harness.agents.claude.hooks import CompletionHook, Judge, PolicyHook, Repet
 from harness.agents.claude.options import DEBUG_FILE, TOOLS, ClaudeOptions
 from harness.agents.claude.spending import Spending
 from harness.agents.claude.tools import PREFIX, SERVER, desk_tools
+from harness.model.brief import Brief
 from harness.model.events import Denied
-from harness.model.session import Brief
 from harness.ports import Containment, Desk
 
 HOOK_SECONDS = 10.0
