@@ -317,6 +317,7 @@ SHIPPED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "default": {"template": "bootstrap", "lane": "default"},
         "bug-fix": {"template": "fix-bug"},
         "review": {"template": "review", "expects": "document"},
+        "report": {"template": "report", "expects": "document"},
         "maintenance": {"template": "maintenance"},
     },
     "lanes": {

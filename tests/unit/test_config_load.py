@@ -69,7 +69,7 @@ def test_the_guides_block_loads_as_it_stands(home):
 @pytest.mark.parametrize("text", ["", "# nothing\n", "harness:\nrepositories:\nkinds:\n", "{}"])
 def test_a_file_that_says_nothing_has_every_default(home, text):
     loaded = load(write(home, text), {})
-    assert set(loaded.config.kinds) == {"default", "bug-fix", "review", "maintenance"}
+    assert set(loaded.config.kinds) == {"default", "bug-fix", "review", "report", "maintenance"}
     assert loaded.config.lanes["sweep"].running == 2
     assert loaded.config.agents["default"].type == "claude"
     assert loaded.config.repositories == ()

@@ -21,7 +21,7 @@ from harness.prompting.variables import (
 )
 
 SHIPPED = Path(__file__).parents[2] / "prompts"
-TEMPLATES = ("bootstrap", "continue", "retry", "fix-bug", "review", "maintenance", "conflict")
+TEMPLATES = ("bootstrap", "continue", "retry", "fix-bug", "review", "report", "maintenance", "conflict")
 GUIDE = """# Claude Harness Agent Bootstrap
 
 Session: {{SESSION_ID}}
