@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from harness.model.brief import Brief
 from harness.model.events import AgentExit, SessionEvent, StopReason
-from harness.model.journal import AttemptRow, Entry, Followup, Integration, PastEnd, Pause
+from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome
 from harness.model.session import SessionRow
 from harness.model.verdict import Verdict
@@ -666,6 +666,10 @@ class Store(Protocol):
 
     def builds(self, repo: str, limit: int) -> Sequence[Followup]:
         """Builds of a repository that came to an end, newest first."""
+        ...
+
+    def commits(self, after: int, limit: int) -> tuple[Sequence[Committed], int]:
+        """What came to a branch or a remote after an entry of the journal, oldest first, and how far that looked."""
         ...
 
     def follow(self, followups: Sequence[int], state: str, reason: str, now: datetime, made: str | None = None) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.app.aftermath import Aftermath, make_aftermath
 from harness.app.agents import make_agents
 from harness.app.composing import TemplateComposer
 from harness.app.environments import Environments
 from harness.app.fence import Fence, make_fence
-from harness.app.following import ConfigErrands
 from harness.app.guards import checkups, sources
 from harness.app.measuring import LogMeter
 from harness.app.planner import ConfigPlanner
@@ -34,7 +34,6 @@ from harness.engine.guards import Guards, make_guards
 from harness.engine.housekeeper import Housekeeper
 from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
-from harness.engine.mover import IntegratorTools
 from harness.engine.patience import PatientBooks
 from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
@@ -46,7 +45,6 @@ from harness.engine.surroundings import DiskWatch, Intake, Pulse
 from harness.engine.timekeeper import Timekeeper
 from harness.engine.worker import Course, Worker, WorkerTools
 from harness.git.merge import GitMerger
-from harness.git.pull import GitCheckouts
 from harness.git.workspace import GitWorkspaces
 from harness.model.environment import agents_share
 from harness.model.errors import DiskFull
@@ -84,6 +82,7 @@ class Parts:
     workspaces: GitWorkspaces
     interrupt_watch: InterruptWatch
     intake: Intake
+    aftermath: Aftermath
     timekeeper: Timekeeper
     others: tuple[Component, ...]
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
@@ -131,7 +130,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     planner = ConfigPlanner(loaded, agents)
     workspaces = GitWorkspaces(home.worktrees, under=home.state, benches=home.benches)
     environments = Environments(home, state.run, environ, extra, fence)
-    regenerate = Regenerator(environments, home.state / "logs" / "commands")
+    regenerate = Regenerator(environments, home.command_logs)
     merger = GitMerger(home.benches, under=home.state, caller=environ, regenerate=regenerate)
     meter = LogMeter(home)
     records = SessionFiles(home.root)
@@ -145,10 +144,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home))
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
     prover = GateProver(loaded, environments, merger, home)
-    errands = ConfigErrands(planner, clock)
-    integrator = Integrator(
-        IntegratorTools(books, clock, state, home, merger, prover, planner, GitCheckouts(), errands)
-    )
+    aftermath = make_aftermath(books, clock, state, home, merger, prover, planner, environments)
+    integrator = Integrator(aftermath.tools)
     sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, checkups(planner))
     tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
     processes = LockedProcesses(home)
@@ -166,6 +163,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         reconciler,
         integrator,
         intake,
+        *aftermath.components,
         *guards.components,
         DiskWatch(books, clock, state, lambda: _free(home)),
         Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
@@ -175,7 +173,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     )
     return Parts(
         home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,
-        workspaces, watch, intake, timekeeper, others,
+        workspaces, watch, intake, aftermath, timekeeper, others,
         lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
         guards, readers, fence, tools,
     )  # fmt: skip

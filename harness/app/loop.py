@@ -139,6 +139,7 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             supervisor = Supervisor(clock, lambda name, exc: _failed(journalist, name, exc), state.stop)
             await supervisor.run(parts.worker(course), parts.others)
             await parts.intake.close()
+            await parts.aftermath.close()
         finally:
             await _goodbye(parts)
             lock.release()

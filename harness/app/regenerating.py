@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.app.commands import Commands, Order
 from harness.app.environments import Environments
 from harness.ports import RepositoryRef
 
@@ -21,21 +21,6 @@ class Regenerator:
 
     async def __call__(self, repo: RepositoryRef, folder: Path, command: str) -> str:
         """What went wrong, empty if nothing did. Raises HarnessError if it could not be run at all."""
-        room = f"regenerate-{secrets.token_hex(6)}"
-        log = self.logs / f"regenerate-{repo.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            end = await self.environments.runner(
-                ["/bin/sh", "-c", command],
-                cwd=folder,
-                env=self.environments.gate(room),
-                log=log,
-                session=room,
-                folder=self.environments.room(room) / "init",
-                timeout_seconds=SECONDS,
-            )
-        finally:
-            self.environments.tidy(room)
-        if end.code == 0 and not end.timed_out:
-            return ""
-        return f"$ {command}\nexit {end.code}{' (timed out)' if end.timed_out else ''}\n{end.tail}"
+        order = Order("regenerate", repo.name, command, SECONDS)
+        told = await Commands(self.environments, self.logs).run(order, folder)
+        return "" if told.green else told.words

@@ -68,7 +68,8 @@ class Followups:
         assert item is not None
         review, actor, now = errands.review(item, step), self.tools.state.actor, self.tools.clock.now()
         (added,) = await self.tools.books(lambda s: s.add([review], actor=actor, now=now))
-        await self.written([step], "done", f"{added.id} looks at it", made=added.id)
+        there = await self.tools.books(lambda s: s.item(review.id))
+        await self.written([step], "done", added.detail, made=review.id if there is not None else None)
         self.tools.state.bell.ring()
 
     async def _pull(self, group: Sequence[Followup], plan: Plan, checkouts: Checkouts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.engine.plan import Errands, Plan, Planner, Prover
+from harness.engine.plan import Errands, Plan, Planner, Prover, PushGuard
 from harness.engine.shield import to_the_end
 from harness.engine.state import LoopState
 from harness.model.errors import NotFastForward
@@ -28,6 +28,7 @@ class IntegratorTools:
     planner: Planner
     checkouts: Checkouts | None = None
     errands: Errands | None = None
+    push_guard: PushGuard | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,25 @@ class Prover(Protocol):
     async def prove(self, proof: Proof) -> Judgement: ...
 
 
+@dataclass(frozen=True, slots=True)
+class PushOrder:
+    """What is about to be pushed: `commit` to the branch of the same name, with the work of `items`, oldest first."""
+
+    repo: RepositoryRef
+    branch: str
+    base: str
+    commit: str
+    items: tuple[str, ...]
+
+
+class PushGuard(Protocol):
+    """Asked before each push."""
+
+    async def refusal(self, order: PushOrder) -> str:
+        """Why it must not be pushed, empty if it may; what was said is kept. Raises HarnessError."""
+        ...
+
+
 class Errands(Protocol):
     """The items that follow-ups add."""
 

@@ -4,6 +4,7 @@
                     │  ▲ its commit, fetched and merged with ours, proved, the branch moved forward
                     ▼  │
                   rejected (somebody was faster; five times, then later)
+                  not allowed (`before_push`): what is asked before each push refuses
                   unreachable, refused, conflict, red: said once, tried again ever more slowly
 
 That a push is wanted is written with the intent of the integration, so no crash forgets it. One that had arrived when
@@ -18,7 +19,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from harness.engine.mover import IntegratorTools, Mover, Step
-from harness.engine.plan import Plan
+from harness.engine.plan import Plan, PushOrder
 from harness.engine.proving import require_green
 from harness.model.errors import Conflict, HarnessError, NotFastForward, PushFailed, Refused, StoreError
 from harness.model.journal import Integration
@@ -80,7 +81,7 @@ class Pusher:
             await self._written(rows, "none", "push is off for this repository now")
             return ""
         try:
-            remote = await self._arrived(plan, item, rows[-1].merged or "")
+            remote = await self._arrived(plan, item, rows)
         except HarnessError as exc:
             if isinstance(exc, StoreError):
                 raise
@@ -96,10 +97,13 @@ class Pusher:
             found.setdefault((row.repo, row.branch), []).append(row)
         return found
 
-    async def _arrived(self, plan: Plan, item: WorkItem, commit: str) -> str:
-        """The name of the remote that has it now. Raises PushFailed, Conflict, Refused (red), NotFastForward."""
-        merger = self.tools.merger
+    async def _arrived(self, plan: Plan, item: WorkItem, rows: Sequence[Integration]) -> str:
+        """The name of the remote that has it now. Raises PushFailed, Conflict, Refused (red, or by whoever is asked
+        first), NotFastForward.
+        """
+        merger, commit = self.tools.merger, rows[-1].merged or ""
         for number in range(1, MOST_REJECTIONS + 1):
+            await self._allowed(plan, commit, rows)
             try:
                 return await merger.push(plan.repo, plan.branch, commit)
             except PushFailed as exc:
@@ -114,6 +118,15 @@ class Pusher:
             await self.tools.clock.sleep(BETWEEN.delay(number, self.spread()).total_seconds())
         text = f"rejected {MOST_REJECTIONS} times: {plan.branch} moves faster there than it is proved here"
         raise PushFailed(text, kind="behind", hint="nothing to do: tried again later, the work is safe here")
+
+    async def _allowed(self, plan: Plan, commit: str, rows: Sequence[Integration]) -> None:
+        """Raises Refused: what is integrated stands here, and is asked about again."""
+        if self.tools.push_guard is None:
+            return
+        items = tuple(dict.fromkeys(row.item for row in rows))
+        order = PushOrder(plan.repo, plan.branch, rows[0].base, commit, items)
+        if reason := await self.tools.push_guard.refusal(order):
+            raise Refused(reason)
 
     async def _joined(self, plan: Plan, item: WorkItem, theirs: str) -> str:
         """A proved commit of our branch that has what the remote has; the branch is moved forward to it."""

@@ -60,6 +60,20 @@ class Home:
         return self.state / "benches"
 
     @property
+    def builds(self) -> Path:
+        """What builds made, a folder a repository; `current` in it leads to the newest."""
+        return self.state / "builds"
+
+    @property
+    def pushes(self) -> Path:
+        """Reports of what was asked before each push, a folder a repository."""
+        return self.state / "pushes"
+
+    @property
+    def command_logs(self) -> Path:
+        return self.state / "logs" / "commands"
+
+    @property
     def owners(self) -> Path:
         return self.state / "owners"
 

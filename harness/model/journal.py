@@ -100,6 +100,26 @@ class Followup:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """A commit that came to a branch (`event` integrated) or to a remote (pushed); `seq` is its entry of the journal.
+
+    `what`: work, sync or rollback, as in Integration; `kind` and `title` are the item's.
+    """
+
+    seq: int
+    at: datetime
+    event: str
+    item: str
+    kind: str
+    title: str
+    repo: str
+    branch: str
+    base: str
+    commit: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRow:
     """One lease to one disposition, as `why` and the next prompt tell it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from harness.model.journal import Entry
+from harness.model.journal import Committed, Entry
 from harness.store import rows
 from harness.store.database import known
 from harness.store.integrations import Integrations
@@ -33,3 +33,9 @@ class Followups(Integrations):
                 kind = "followup.waits" if state == "wanted" else f"followup.{state}"
                 said = {key: value for key, value in data.items() if value is not None}
                 self.record(Entry(now, kind, "loop", item=before.item, data=said))
+
+    def commits(self, after: int, limit: int) -> tuple[Sequence[Committed], int]:
+        """What came to a branch or a remote after an entry of the journal, oldest first, and how far that looked."""
+        with self.snapshot():
+            found = [rows.committed(row) for row in self.all("commits_after", after=after, limit=limit)]
+            return found, found[-1].seq if len(found) == limit else self.journal_head()

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness.model.journal import AttemptRow, Entry, Followup, Integration, PastEnd, Pause
+from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.session import Role, SessionRow, SessionStatus
 from harness.model.work import Continuation, WorkItem, WorkState
 
@@ -192,6 +192,16 @@ def followup(row: sqlite3.Row) -> Followup:
         **{name: row[name] for name in (*plain, "made")},
         began_at=at(row["began_at"]),
         ended_at=at_or_none(row["ended_at"]),
+    )
+
+
+def committed(row: sqlite3.Row) -> Committed:
+    plain = ("seq", "item", "kind", "title", "repo", "branch", "base", "what")
+    return Committed(
+        **{name: row[name] for name in plain},
+        at=at(row["at"]),
+        event="integrated" if row["event"] == "integration.applied" else "pushed",
+        commit=_unpacked(row["data"]).get("commit") or row["merged"],
     )
 
 

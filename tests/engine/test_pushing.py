@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -204,3 +206,82 @@ async def test_switched_off_afterwards_it_is_not_pushed(tmp_path: Path) -> None:
         await loop.parts.books(lambda s: s.publish([row.id], "wanted", "", loop.now))
         await another(loop).tick()
         assert (there.taken, (await rows(loop))[0].push) == ([], "none")
+
+
+CHECK = """\
+python3 -c '
+import json, os, sys
+told = json.load(sys.stdin)
+assert told["schema"] == "loop.push/1" and told["repo"] == "app" and told["branch"] == "main", told
+json.dump({"step": "lint", "reason": "told " + " ".join(told["items"]), "mend": "run the linter"}, open(os.environ["HARNESS_REPORT"], "w"))
+'
+test ! -f bad.txt
+"""
+
+
+def asking(folder: Path, *checks: dict[str, Any]) -> list[dict[str, Any]]:
+    return pushing(folder, before_push=list(checks))
+
+
+def report(loop: Engine) -> dict[str, Any]:
+    (path,) = (loop.parts.home.pushes / "app").glob("*.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+async def test_what_is_asked_before_a_push_is_told_what_it_is_and_may_pass_it(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=asking(tmp_path, {"name": "ci", "run": CHECK})) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "one")
+        assert there.main == loop.git("rev-parse", "main")
+        kept = report(loop)
+        assert (kept["verdict"], kept["items"], kept["commit"]) == ("passed", ["one"], there.main)
+        assert [line.partition(" ")[2] for line in kept["commits"]] == ["add one.txt"]
+
+
+async def test_a_refusal_stops_the_push_says_why_and_what_is_integrated_stands(tmp_path: Path) -> None:
+    never = {"name": "never", "run": f"touch {tmp_path}/asked"}
+    async with engine(tmp_path, repositories=asking(tmp_path, {"name": "ci", "run": CHECK}, never)) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "bad")
+        assert there.taken == []
+        assert loop.git("show", "main:bad.txt") == "bad"
+        (row,) = await rows(loop)
+        assert row.push == "wanted"
+        assert "before_push: ci refused at lint: told bad; run the linter" in row.push_reason
+        assert any("refused at lint" in line for line in take(loop.parts.home, loop.now).reasons)
+        assert "refused at lint" in why(loop.parts.home, "bad", {}).facts.next
+        kept = report(loop)
+        assert (kept["verdict"], [check["name"] for check in kept["checks"]]) == ("refused", ["ci"])
+        assert kept["checks"][0]["report"]["step"] == "lint"
+        assert not (tmp_path / "asked").exists(), "the first refusal is the last word"
+
+
+async def test_what_was_refused_is_asked_about_again_and_pushed_once_it_passes(tmp_path: Path) -> None:
+    run = f"test -e {tmp_path}/fine || {{ echo not yet; exit 1; }}"
+    async with engine(tmp_path, repositories=asking(tmp_path, {"name": "ci", "run": run, "mend": "wait"})) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "one")
+        assert "ci refused: not yet; wait" in (await rows(loop))[0].push_reason
+        (tmp_path / "fine").touch()
+        await Integrator(replace(loop.parts.aftermath.tools, clock=Tomorrow())).tick()
+        assert (there.main, (await rows(loop))[0].push) == (loop.git("rev-parse", "main"), "pushed")
+
+
+@pytest.mark.parametrize(
+    ("run", "word"),
+    [
+        ("no-such-program", "ci broken"),
+        ("sleep 60", "ci refused: not finished after"),
+        ('ln -s /etc/passwd "$HARNESS_REPORT"; exit 1', "ci refused: exit 1"),
+        ("head -c 3 /dev/urandom > $HARNESS_REPORT; exit 1", "ci refused: exit 1"),
+    ],
+    ids=["missing", "late", "link", "nonsense"],
+)
+async def test_a_check_that_says_nothing_of_use_lets_nothing_pass(tmp_path: Path, run: str, word: str) -> None:
+    check = {"name": "ci", "run": run, "timeout_seconds": 1}
+    async with engine(tmp_path, repositories=asking(tmp_path, check)) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "one")
+        assert (there.taken, word in (await rows(loop))[0].push_reason) == ([], True), await rows(loop)
+        assert "root:" not in json.dumps(report(loop))

@@ -39,3 +39,13 @@ SELECT f.*, i.item, i.repo, i.branch, i.base, i.merged
 FROM followups AS f JOIN integrations AS i ON i.id = f.integration
 WHERE f.step = 'build' AND f.state IN ('done', 'failed') AND i.repo = :repo
 ORDER BY f.id DESC LIMIT :limit
+
+-- name: commits_after
+-- What came to a branch or a remote after an entry of the journal, with what it was.
+SELECT j.seq, j.at, j.kind AS event, j.data, i.item, i.repo, i.branch, i.base, i.merged, i.kind AS what, i.push_reason,
+       w.kind, w.title
+FROM journal AS j
+JOIN integrations AS i ON i.id = json_extract(j.data, '$.integration')
+JOIN items AS w ON w.id = i.item
+WHERE j.seq > :after AND j.kind IN ('integration.applied', 'integration.pushed')
+ORDER BY j.seq LIMIT :limit
