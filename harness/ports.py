@@ -270,6 +270,10 @@ class Workspaces(Protocol):
         """Discard the folder. Raises Refused unless refs of ours hold its content."""
         ...
 
+    async def put_away(self, item: str, is_wanted: Callable[[str], Awaitable[bool]]) -> bool:
+        """Save and remove the workspace of an item, unless it is wanted; whether it went. Raises Refused."""
+        ...
+
     async def prune(self, is_wanted: Callable[[str], Awaitable[bool]]) -> Sequence[Path]:
         """Save and remove the workspaces of items that are not wanted, and benches nobody uses; what was removed.
 
@@ -279,6 +283,26 @@ class Workspaces(Protocol):
 
     async def base_file(self, repo: RepositoryRef, commit: str, path: str) -> str | None:
         """A text file of a commit (CLAUDE.md, AGENTS.md), None if absent."""
+        ...
+
+
+class Upkeep(Protocol):
+    """How much room workspaces take, and what their repositories keep of ours."""
+
+    async def names(self) -> Sequence[str]:
+        """The workspaces there are: a listing of folders."""
+        ...
+
+    async def sizes(self) -> Mapping[str, int]:
+        """Bytes on disk by workspace, its caches included: every file is looked at, so not often."""
+        ...
+
+    async def drop_old_refs(self, repo: RepositoryRef, is_old: Callable[[str], Awaitable[bool]]) -> Sequence[str]:
+        """Delete refs of items that are old, unless their kept work is on no branch; which. Raises GitError."""
+        ...
+
+    async def keep_bases(self, repo: RepositoryRef) -> None:
+        """Let refs hold the commits that workspaces began at: `git gc` takes no object that one borrows."""
         ...
 
 

@@ -15,6 +15,7 @@ from harness.app.composing import TemplateComposer
 from harness.app.environments import Environments
 from harness.app.fence import Fence, make_fence
 from harness.app.guards import checkups, sources
+from harness.app.keeping import make_keepers
 from harness.app.measuring import LogMeter
 from harness.app.planner import ConfigPlanner
 from harness.app.processes import LockedProcesses
@@ -31,7 +32,6 @@ from harness.engine.dossier import Dossiers
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
 from harness.engine.guards import Guards, make_guards
-from harness.engine.housekeeper import Housekeeper
 from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.patience import PatientBooks
@@ -168,7 +168,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         DiskWatch(books, clock, state, lambda: _free(home)),
         Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
         Pulse(clock, (records.touch_current, Reaper().reap)),
-        Housekeeper(books, clock, state, workspaces, lambda: planner.loaded.config.workspaces.retention()),  # noqa: PLW0108
+        *make_keepers(home, books, clock, state, workspaces, planner),
         timekeeper,
     )
     return Parts(

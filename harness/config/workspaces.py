@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from harness.config.fields import VARIABLE, Many, Section, Text
+from harness.config.fields import VARIABLE, Count, Many, Section, Text
 from harness.model.outfit import Outfit
-from harness.model.retention import Retention
+from harness.model.retention import Quota, Retention
 
 _OURS = ("HARNESS_", "ANTHROPIC_", "CLAUDE_", "GIT_")
 _BUILT = frozenset({"HOME", "TMPDIR", "PATH"})
@@ -55,10 +55,18 @@ class OutfitKeys(Section):
 class WorkspaceSection(Section):
     """How many workspaces there may be, and how long they and saved work are kept. Nothing is removed unsaved."""
 
+    max_count: Count | None = 200
+    """Most workspaces at a time; beyond it idle ones are saved and removed, then no session begins. null = no limit."""
+    max_gib: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    """Most GiB in all of them, caches included, measured every 10 min; the same happens. null = no limit."""
     parked_days: Days = 14
     """Days after which the workspace of a parked item is saved and removed; its work stays under its ref."""
     refs_days: Days = 30
     """Days after which the refs of a finished item (`refs/harness/…`) go; work that is on no branch yet stays."""
+
+    def quota(self) -> Quota:
+        """How many and how much, for the rules."""
+        return Quota(self.max_count, None if self.max_gib is None else int(self.max_gib * (1 << 30)))
 
     def retention(self) -> Retention:
         """The same for the rules."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.engine.state import LoopState
 from harness.model.errors import HarnessError, StoreError
 from harness.model.journal import Entry
-from harness.model.retention import Retention, why_not_needed
-from harness.ports import Books, Clock, Workspaces
+from harness.model.retention import Retention, refs_are_old, why_not_needed
+from harness.ports import Books, Clock, RepositoryRef, Upkeep, Workspaces
 
 INTERVAL_SECONDS = 3600.0
 
@@ -26,6 +26,8 @@ class Housekeeper:
     state: LoopState
     workspaces: Workspaces
     keep: Callable[[], Retention] = Retention
+    upkeep: Upkeep | None = None
+    repositories: Callable[[], Sequence[RepositoryRef]] = tuple
     name: str = "housekeeper"
 
     async def run(self) -> None:
@@ -41,6 +43,25 @@ class Housekeeper:
             if isinstance(exc, StoreError):
                 raise
             await self._note("workspace.left", reason=exc.message, cause=exc.cause)
+
+        if self.upkeep is not None:
+            for repo in self.repositories():
+                await self._look_after_refs(self.upkeep, repo)
+
+    async def _look_after_refs(self, upkeep: Upkeep, repo: RepositoryRef) -> None:
+        try:
+            await upkeep.keep_bases(repo)
+            if dropped := await upkeep.drop_old_refs(repo, self.is_old):
+                await self._note("refs.dropped", repo=repo.name, count=str(len(dropped)), first=dropped[0])
+        except HarnessError as exc:
+            if isinstance(exc, StoreError):
+                raise
+            await self._note("refs.left", repo=repo.name, reason=exc.message)
+
+    async def is_old(self, item: str) -> bool:
+        """Whether the refs of an item may go. One that is not known here may be another home's."""
+        found = await self.books(lambda s: s.item(item))
+        return found is not None and refs_are_old(found, self.clock.now(), self.keep())
 
     async def is_wanted(self, item: str) -> bool:
         """Whether the item may be worked on again. A lease comes before its workspace is opened, so this is sure."""

@@ -12,6 +12,7 @@ from harness.model.errors import GitError
 from harness.ports import RepositoryRef, Workspace
 
 LOCK_FILES = 64
+META = ".meta"
 
 
 @dataclass(frozen=True, slots=True)

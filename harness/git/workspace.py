@@ -17,7 +17,7 @@ from harness.clock import SystemClock
 from harness.git import bench, by_hand, checkout, foreign, seal, snapshot
 from harness.git import workspace_outfit as outfit
 from harness.git.mutex import held
-from harness.git.record import Record, Records
+from harness.git.record import META, Record, Records
 from harness.git.repository import opened, tip
 from harness.git.run import Git, readable
 from harness.git.workspace_health import Found, look, names
@@ -35,7 +35,7 @@ EXCLUDED = f"/{seal.DOCUMENT}\n"
 
 
 class GitWorkspaces:
-    """`root` holds a folder an item and, in `.meta`, what we know about each; `under` bounds every deletion.
+    """`root` holds a folder an item and, in `META`, what we know about each; `under` bounds every deletion.
 
     Files over `file_bytes` are left out of autosaves; before a folder is removed they are saved up to
     LAST_FILE_BYTES.
@@ -53,7 +53,7 @@ class GitWorkspaces:
         self._root = root
         self._under = under
         self._benches = benches or root / ".benches"
-        self._records = Records(root / ".meta")
+        self._records = Records(root / META)
         self._clock = clock or SystemClock()
         self._file_bytes = file_bytes
         self._saver = Saver(root, under, self._records, file_bytes)

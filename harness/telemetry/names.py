@@ -96,6 +96,8 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "session.saved": _info("Uncommitted work saved", 1),
         "workspace.pruned": _info("A workspace that nobody needs was saved and removed"),
         "workspace.left": _warn("A folder of the attempt could not be removed"),
+        "refs.dropped": _info("Refs of work that was finished long ago were deleted"),
+        "refs.left": _warn("Refs of finished work could not be looked after"),
         "session.unwritten": _warn("The files of a session could not be written"),
         "session.unsaved": _error("Uncommitted work could not be saved"),
         "session.unsealed": _error("Claimed work could not be sealed"),
