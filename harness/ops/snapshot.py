@@ -235,7 +235,7 @@ def _last(store: StoreReader) -> Iterator[Mapping[str, object]]:
 
 def _spend(store: StoreReader, now: datetime) -> Spend:
     usd, unknown = spend_since(store, now - PERIOD)
-    return Spend(PERIOD.total_seconds() / 3600, str(usd), unknown)
+    return Spend(PERIOD.total_seconds() / 3600, "0" if usd is None else str(usd), unknown)
 
 
 def _resources(home: Home) -> Mapping[str, float | None]:

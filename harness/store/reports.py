@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from harness.model.journal import AttemptRow
 from harness.store import rows
 from harness.store.database import Database
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 _LAST = "\U0010ffff"
 
@@ -54,11 +57,17 @@ def outcomes_since(database: Database, since: datetime) -> Mapping[str, int]:
     return {row["outcome"]: row["number"] for row in database.all("outcomes_since", since=rows.ms(since))}
 
 
-def spend_since(database: Database, since: datetime) -> tuple[Decimal, int]:
-    """US dollars of the sessions that ended since, and how many of them have no known cost."""
+def spend_since(database: Database, since: datetime) -> tuple[Decimal | None, int]:
+    """US dollars of the sessions that ended since (None: not one is known), and how many of them have no known cost."""
     costs = [row["cost"] for row in database.all("costs_since", since=rows.ms(since))]
-    known = [Decimal(str(cost)) for cost in costs if cost is not None]
-    return sum(known, Decimal(0)), len(costs) - len(known)
+    known = [str(cost) for cost in costs if cost is not None]
+    return _sum(known) if known else None, len(costs) - len(known)
+
+
+def _sum(costs: Sequence[str]) -> Decimal:
+    from decimal import Decimal  # noqa: PLC0415 - where nothing was spent, nothing is loaded to add it up
+
+    return sum(map(Decimal, costs), Decimal(0))
 
 
 def latest_attempts(database: Database, limit: int) -> Sequence[AttemptRow]:
