@@ -126,8 +126,8 @@ class Leases(Items, Pauses, Sessions):
 
     # --- under the lease ----------------------------------------------------------------------------------------------
 
-    def _held(self, lease: Lease) -> WorkItem:
-        """The item as it is now. Raises LeaseLost unless the lease is its newest."""
+    def _check_held(self, lease: Lease) -> None:
+        """Raises LeaseLost unless the lease is the item's newest."""
         holder = known(self.one("lease_holder", id=lease.item.id), "item", lease.item.id)
         if tuple(holder) != ("leased", lease.fence, lease.owner):
             now = f"{holder['state']}, lease {holder['fence']}" + (f" of {holder['owner']}" if holder["owner"] else "")
@@ -135,12 +135,11 @@ class Leases(Items, Pauses, Sessions):
                 f"lease {lease.fence} of {lease.item.id} by {lease.owner} is lost: the item is {now}",
                 hint=f"./loop why {lease.item.id}",
             )
-        return self._item(lease.item.id)
 
     def open_session(self, lease: Lease, session: SessionRow) -> None:
         """Raises LeaseLost; Refused for an id that exists."""
         with self.together():
-            self._held(lease)
+            self._check_held(lease)
             if self.one("session_status", id=session.id):
                 raise Refused(f"session {session.id} exists already", hint="./loop session list")
             self.insert("session_insert", rows.session_row(session))
@@ -152,7 +151,7 @@ class Leases(Items, Pauses, Sessions):
     def phase(self, lease: Lease, phase: Phase, now: datetime, **facts: Any) -> None:
         """How far the attempt is, and what is known by then. Raises LeaseLost, Usage for an unknown fact."""
         with self.together():
-            self._held(lease)
+            self._check_held(lease)
             self._write_attempt(lease, facts | {"phase": phase.value})
             data = {"phase": phase.value, "fence": lease.fence} | facts
             self.record(Entry(now, "attempt.phase", lease.owner, item=lease.item.id, data=data))
@@ -182,7 +181,8 @@ class Leases(Items, Pauses, Sessions):
     def settle(self, lease: Lease, settlement: Settlement, now: datetime) -> WorkItem:
         """Item, attempt, session, question, dependants and journal in one transaction. Raises LeaseLost."""
         with self.together():
-            item = self._held(lease)
+            self._check_held(lease)
+            item = self._item(lease.item.id)
             counted = _counts(settlement.outcome, settlement.disposition)
             self._free(lease, settled(item, settlement, counted=counted), now)
             self._end_attempt(lease, settlement, now, counted=counted)

@@ -66,11 +66,6 @@ def at_or_none(value: int | None) -> datetime | None:
     return None if value is None else at(value)
 
 
-def packed(value: Any) -> str:
-    """JSON of anything the model holds; times inside become ISO text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
-
-
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
@@ -81,6 +76,16 @@ def _plain(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     return str(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode
+
+
+def packed(value: Any) -> str:
+    """JSON of anything the model holds; times inside become ISO text."""
+    if value == ():
+        return "[]"
+    return _encode(value)
 
 
 def _unpacked(text: str) -> Any:
@@ -170,8 +175,16 @@ def attempt(row: sqlite3.Row) -> AttemptRow:
 
 
 def past_end(row: sqlite3.Row) -> PastEnd:
-    plain = {name: row[name] for name in ("item", "session", "model", "outcome", "ending")}
-    return PastEnd(**plain, ended_at=at(row["ended_at"]), ran=bool(row["ran"]), cleared=bool(row["cleared"]))
+    return PastEnd(
+        item=row["item"],
+        session=row["session"],
+        model=row["model"],
+        outcome=row["outcome"],
+        ending=row["ending"],
+        ended_at=at(row["ended_at"]),
+        ran=bool(row["ran"]),
+        cleared=bool(row["cleared"]),
+    )
 
 
 def integration(row: sqlite3.Row) -> Integration:

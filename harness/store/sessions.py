@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -29,7 +30,7 @@ class Sessions(Journal):
                     f"session {session.id} has ended ({row['status']}): somebody else settled it",
                     hint=f"./loop why {session.item}",
                 )
-            self._write_session(session, session.updated_at)
+            self._rewrite_session(session, row, session.updated_at)
 
     def mark_session(self, session: SessionRow, *, actor: str, now: datetime) -> None:
         """A person's word over what is written, also over a final row. Raises NotFound."""
@@ -39,7 +40,9 @@ class Sessions(Journal):
             self.record(Entry(now, "session.marked", actor, item=session.item, session=session.id, data=data))
 
     def _write_session(self, session: SessionRow, now: datetime | None) -> None:
-        before = self.one("session_status", id=session.id)
+        self._rewrite_session(session, self.one("session_status", id=session.id), now)
+
+    def _rewrite_session(self, session: SessionRow, before: sqlite3.Row | None, now: datetime | None) -> None:
         if before is None:
             raise NotFound(f"no such session: {session.id}", hint="./loop session list")
         self.run("session_write", **rows.session_row(session))

@@ -30,6 +30,7 @@ LIMITS = Limits(
     idle_after_result_seconds=5, max_cost_usd=MOST_USD,
 )  # fmt: skip
 MODELS = {"commit": "large", "document": "small", "none": "small"}
+LOG_PAGES = 10_000
 JUDGEMENTS: Mapping[str, float] = MappingProxyType({"passed": 90, "gate_failed": 7, "gate_broken": 1, "base_red": 1})
 
 
@@ -205,8 +206,9 @@ class SimulatedStore(SqliteStore):
     def __init__(self, path: Path, disk: Disk) -> None:
         self._disk = disk
         super().__init__(path)
-        # processes die here, machines do not: what was written is there
+        # processes die here, machines do not: what was written is there, and in memory a long log costs nothing
         self._connection.execute("PRAGMA synchronous = OFF")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
 
     @contextmanager
     def together(self) -> Iterator[None]:
