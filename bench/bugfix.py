@@ -3,10 +3,10 @@ work of the agent, its own tests kept.
 
     python bench/bugfix.py [NAME OLD NEW] [--suite PATH]
 
-Downloads the two source distributions with pip (by hand only: no test does), makes the older one a repository and plays
-the newer one as the agent's commit. Prints what each gate said on the work and on the base, the commit with its
-trailers, and what `./loop evidence` finds. Exit 1 unless the fix is verified, shown by its own test, and the evidence
-holds.
+Downloads the two source distributions with pip (by hand only: no test does), makes the older one a repository, plays
+the newer one as the agent's commit; a reviewer is played too, and approves. Prints what each gate and the review said,
+the commit with its trailers, and what `./loop evidence` finds. Exit 1 unless the fix is verified, shown by its own
+test, reviewed, and the evidence holds.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def report(shop: Workshop) -> Iterator[str]:
     print(git(shop.repository, "log", "-1", "--stat", "--format=%h %s%n%(trailers)", "main"))
     if shop.runs(ITEM, "regression") != [("head", True), ("base + tests", False)]:
         yield "the changed tests are not green with the fix and red without it"
+    if shop.runs(ITEM, "review") != [("seal", True)]:
+        yield "no review has approved the sealed commit"
     if len(git(shop.repository, "rev-list", "main").split()) != 2:
         yield "not one commit on the branch"
     status, told = place.run("evidence", ITEM)

@@ -132,6 +132,7 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             await parts.reconciler.tick()
             # what became of an earlier loop's work is no outcome of this one's (contract 4)
             state.outcomes.clear()
+            state.unproved.clear()
             await parts.interrupt_watch.tick()
             await reload.readers.interrupts.consecutive()
             await parts.guards.remember()
@@ -178,7 +179,7 @@ def _ended(parts: Parts, course: Course) -> Ended:
     counts = state.counts()
     status = FORCED if state.stop_now else 0
     if not course.waits and not state.stopping:
-        if any(count for word, count in counts.items() if word not in GOOD):
+        if state.unproved:
             status = 1
         if (pause := _in_the_way(parts, course)) is not None:
             status = UNAUTHENTICATED if pause.reason.startswith(("auth", "billing")) else PAUSED

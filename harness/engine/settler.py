@@ -66,6 +66,8 @@ class Settler:
         settlement = Settlement(outcome, disposition, session=row, question=question, reviews=read)
         await self._written(lease, settlement)
         self.state.outcomes[outcome_word(outcome)] += 1
+        good = isinstance(outcome, Verified | Claimed)
+        (self.state.unproved.discard if good else self.state.unproved.add)(lease.item.id)
         for each in (*([row] if row is not None else []), *read):
             await self._tell(each)
         await self._pause(lease, outcome, disposition)

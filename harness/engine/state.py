@@ -25,6 +25,8 @@ class LoopState:
     pauses: tuple[Pause, ...] = ()
     iterations: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    unproved: set[str] = field(default_factory=set)
+    """Items whose last attempt in this loop ended neither verified nor claimed (contract 4)."""
     newest: str | None = None
     rooms: set[str] = field(default_factory=set)
     """Workspaces that belong to a session and not to an item: they go with it, and nobody else removes them."""

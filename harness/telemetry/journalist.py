@@ -12,7 +12,9 @@ from harness.model.session import FINAL, SessionStatus
 from harness.telemetry.log import Logs
 from harness.telemetry.names import Level
 
-_DEFERRED = frozenset({Cause.LIMIT, Cause.API, Cause.RESOURCE})
+_BY_CAUSE = dict.fromkeys((Cause.LIMIT, Cause.API, Cause.RESOURCE), "attempt.deferred") | {
+    Cause.REVIEW: "attempt.objected"
+}
 _ASKED_FOR = frozenset({StopReason.PAUSE, StopReason.STOP, StopReason.FINISHED})
 _OF_SETTLED = (
     "to",
@@ -70,7 +72,7 @@ def _settled(entry: Entry) -> str:
             return "item.objected"
         case "failed":
             rule = ENDINGS.get(str(entry.data.get("ending")))
-            return "attempt.deferred" if rule is not None and rule.cause in _DEFERRED else "attempt.failed"
+            return _BY_CAUSE.get(rule.cause, "attempt.failed") if rule is not None else "attempt.failed"
         case "verified" | "claimed":
             return f"item.{outcome}"
         case "interrupted" | "asked":

@@ -78,6 +78,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "attempt.phase": _info("Attempt goes on", 1),
         "attempt.failed": _error("Session failed"),
         "attempt.deferred": _warn("Session failed; nothing counted, tried again later"),
+        "attempt.objected": _info("Findings of a review go back to the agent"),
         "attempt.interrupted": _warn("Session interrupted"),
         "attempt.asked": _warn("Session waits for a person"),
         "session.opened": _info("Session started"),

@@ -1,4 +1,4 @@
-"""P16: a bug is fixed with a test that shows it, proved by the whole suite, and the evidence can be verified."""
+"""P16: a bug is fixed with a test that shows it, proved by the whole suite, reviewed, and the evidence can be verified."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ SHOWN = {
     "tests/test_twice.py": "from shout import shout\n\n\ndef test_once_is_enough():\n    assert shout('a!') == 'A!'\n"
 }
 SHOWS_NOTHING = {"tests/test_more.py": "from shout import shout\n\n\ndef test_b():\n    assert shout('b') == 'B!'\n"}
+OBJECT = "verdict: findings\n\n## Findings\n\n- major shout/__init__.py:2: '!!' alone is lost\n"
 BREAKS = {"shout/__init__.py": "def shout(text):\n    return 'A!'\n"}
 
 
@@ -30,7 +31,8 @@ def test_only_a_fix_that_its_own_test_shows_is_integrated(tmp_path: Path) -> Non
         Fix("a-test-that-shows-nothing", tree(tmp_path / "2", OLD, MENDED, SHOWS_NOTHING), 2),
         Fix("a-test-without-the-fix", tree(tmp_path / "3", OLD, SHOWN), 3),
         Fix("breaks-the-suite", tree(tmp_path / "4", OLD, BREAKS, SHOWN, SHOWS_NOTHING), 4),
-        Fix("right", tree(tmp_path / "5", OLD, MENDED, SHOWN), 5),
+        Fix("objected-to", tree(tmp_path / "5", OLD, MENDED, SHOWN), 5, review=OBJECT),
+        Fix("right", tree(tmp_path / "6", OLD, MENDED, SHOWN), 6),
     ]
     reasons = {
         "without-a-test": "no test was added or changed",
@@ -41,11 +43,17 @@ def test_only_a_fix_that_its_own_test_shows_is_integrated(tmp_path: Path) -> Non
     with workshop(tmp_path / "shop", old, fixes) as shop:
         place = shop.place
         status, said = place.run("run", "--drain", seconds=120)
-        assert status == 1, said  # four of five failed
+        assert status == 1, said  # four of six failed, and a person is asked about one
         for name, reason in reasons.items():
             assert shop.attempt(name).ending == "gate_failed"
             assert reason in place.run("why", name)[1]
+        objected = place.item("objected-to")
+        assert (objected.state, objected.attempts) == ("waiting", 0)
+        assert [row.role.value for row in place.sessions("objected-to")] == ["work", "review", "work", "review"]
+        assert "'!!' alone is lost" in place.run("why", "objected-to")[1]
+        assert all(row.role.value == "work" for name in reasons for row in place.sessions(name))
         assert place.item("right").outcome == "verified"
+        assert shop.runs("right", "review") == [("seal", True)]
         assert shop.runs("right", "regression") == [("head", True), ("base + tests", False)]
         assert shop.runs("right", "suite") == [("head", True)]
         app = tmp_path / "shop/repository"

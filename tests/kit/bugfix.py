@@ -19,6 +19,7 @@ from harness.model.work import WorkItem
 from tests.kit.loop import Yard, git, yard
 
 PYTEST = f"{shlex.quote(sys.executable)} -m pytest -q -p no:cacheprovider -o addopts="
+APPROVE = "verdict: approve\n\n## Verification\n\nRead the change, ran its test.\n"
 IGNORED = "__pycache__/\n*.egg-info/\n"
 
 
@@ -46,11 +47,14 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Fix:
-    """An item: the agent replaces all files by those of `tree` and commits. Played in the order of `priority`."""
+    """An item: the agent replaces all files by those of `tree` and commits. Played in the order of `priority`; `review`
+    is what its reviewer writes, each time.
+    """
 
     name: str
     tree: Path
     priority: int = 50
+    review: str = APPROVE
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def item(self) -> WorkItem:
@@ -60,8 +64,11 @@ class Fix:
         script = [{"run": ["sh", "-c", copy]}, {"complete": "fixed, with a test that shows it"}]
         return WorkItem(
             self.name, f"fix {self.name}", kind="bug-fix", priority=self.priority, max_attempts=1,
-            extra={"script": script}, **self.more,
+            extra={"script": script, "reviews": [self._reviewing()]}, **self.more,
         )  # fmt: skip
+
+    def _reviewing(self) -> list[Mapping[str, Any]]:
+        return [{"write": {"path": "result.md", "content": self.review}}, {"complete": "read it"}]
 
 
 def tree(folder: Path, *layers: Path | Mapping[str, str]) -> Path:
@@ -80,7 +87,9 @@ def tree(folder: Path, *layers: Path | Mapping[str, str]) -> Path:
 
 @contextmanager
 def workshop(folder: Path, old: Path, fixes: Sequence[Fix], *, suite: str = "") -> Iterator[Workshop]:
-    """`suite` are the arguments of pytest for the whole suite, run where the work stands."""
+    """`suite` are the arguments of pytest for the whole suite, run where the work stands. What the gates pass is read by
+    a reviewer, whose findings go back once.
+    """
     app = folder / "repository"
     shutil.copytree(old, app)
     git(app, "init", "-q", "-b", "main")
@@ -93,7 +102,8 @@ def workshop(folder: Path, old: Path, fixes: Sequence[Fix], *, suite: str = "") 
     ]
     repositories = [{"name": "app", "path": str(app), "branch": "main", "gates": gates}]
     agents = {"default": {"type": "scripted"}}
-    with yard(folder / "yard", {"sessions": []}, agents=agents, repositories=repositories) as place:
+    kinds = {"bug-fix": {"review": {"rounds": 1}}}
+    with yard(folder / "yard", {"sessions": []}, agents=agents, repositories=repositories, kinds=kinds) as place:
         store = open_store(place.home)
         store.add([fix.item() for fix in fixes], actor="tests", now=datetime.now(UTC))
         store.close()

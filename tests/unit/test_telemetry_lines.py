@@ -94,6 +94,11 @@ def test_every_ending_is_named_on_its_line(journal, lines, ending):
         assert "stalled" in line
 
 
+def test_findings_of_a_review_are_no_error(journal, lines):
+    journal.entry(settled("failed", ending="review_findings"))
+    assert " INFO " in lines()[0]
+
+
 def test_limits_and_outages_are_no_errors(journal, lines):
     for ending in ("usage_limit", "throttled", "api_down", "disk_full"):
         journal.entry(settled("failed", ending=ending))
