@@ -1,0 +1,69 @@
+"""Everything that can be exchanged, by sides. Ignore it unless you write an implementation or a test double.
+
+The engine knows agents, gates, git, the store and the clock only through these; `harness.app` names the classes.
+Import them from here: which side a name is on may change.
+"""
+
+from __future__ import annotations
+
+from harness.ports.agents import Agent, AgentSession, Containment, Desk, Reply
+from harness.ports.gates import Change, ChangedFile, Ended, Gate, GateCase, GateTerms, Runner
+from harness.ports.git import (
+    Autosave,
+    Checkouts,
+    Combined,
+    Merger,
+    RepositoryRef,
+    Seal,
+    Try,
+    Upkeep,
+    Ways,
+    Workspace,
+    Workspaces,
+    WorkspaceState,
+)
+from harness.ports.prompts import Prompt, Prompts
+from harness.ports.store import Added, Books, LeaseRules, Orphan, Settlement, Store
+from harness.ports.surroundings import Check, Clock, Finding, Gauge, Journalist, Processes, Records
+
+__all__ = [
+    "Added",
+    "Agent",
+    "AgentSession",
+    "Autosave",
+    "Books",
+    "Change",
+    "ChangedFile",
+    "Check",
+    "Checkouts",
+    "Clock",
+    "Combined",
+    "Containment",
+    "Desk",
+    "Ended",
+    "Finding",
+    "Gate",
+    "GateCase",
+    "GateTerms",
+    "Gauge",
+    "Journalist",
+    "LeaseRules",
+    "Merger",
+    "Orphan",
+    "Processes",
+    "Prompt",
+    "Prompts",
+    "Records",
+    "Reply",
+    "RepositoryRef",
+    "Runner",
+    "Seal",
+    "Settlement",
+    "Store",
+    "Try",
+    "Upkeep",
+    "Ways",
+    "Workspace",
+    "WorkspaceState",
+    "Workspaces",
+]

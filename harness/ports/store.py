@@ -1,0 +1,233 @@
+"""The store: the truth, and the engine's way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol, TypeVar
+
+from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
+from harness.model.outcome import Disposition, Outcome
+from harness.model.session import SessionRow
+from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Answer to adding one item: applied, or why not (`detail` names the state of the item that exists)."""
+
+    id: str
+    applied: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRules:
+    """What a lease must respect besides stored pauses. Lane caps: name -> running at most (None = no cap).
+
+    `only` names the items that may still be leased (a course at its end resumes what it interrupted); None = any.
+    """
+
+    actor: str
+    lane_caps: Mapping[str, int | None]
+    default_repository: str | None = None
+    only: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Everything one settle writes in one transaction."""
+
+    outcome: Outcome
+    disposition: Disposition
+    session: SessionRow | None = None
+    attempt: Mapping[str, Any] | None = None
+    question: tuple[str, tuple[str, ...]] | None = None
+    reviews: tuple[SessionRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A lease whose owner is dead, with its attempt and the last session of its work; `boot` is the one that the owner
+    lived in, `reviews` are sessions of reviews that have no end on record.
+    """
+
+    lease: Lease
+    attempt: AttemptRow
+    session: SessionRow | None
+    boot: str | None = None
+    reviews: tuple[SessionRow, ...] = ()
+
+
+class Store(Protocol):
+    """The truth. Blocking; every method is one transaction; times are the caller's. The engine calls it on the store
+    thread; a face calls it directly. Raises StoreError; DiskFull; LeaseLost for a write of an older fence.
+    """
+
+    # items
+    def add(self, items: Sequence[WorkItem], *, actor: str, now: datetime) -> Sequence[Added]: ...
+    def item(self, item: str) -> WorkItem | None: ...
+    def items(
+        self, *, states: Sequence[WorkState] = (), limit: int = 50, after: str | None = None
+    ) -> Sequence[WorkItem]:
+        """In the order of the queue: leased, resumed, then by rank; finished ones last, newest first."""
+        ...
+
+    def counts(self) -> Mapping[WorkState, int]: ...
+    def update(self, item: str, changes: Mapping[str, Any], *, actor: str, now: datetime) -> WorkItem:
+        """Change what an operator may change (title, priority, …). Raises NotFound, Refused if leased."""
+        ...
+
+    def move(self, item: str, state: WorkState, reason: str, *, actor: str, now: datetime) -> WorkItem:
+        """An operator's move (remove, park, retry, unpark). Raises NotFound, IllegalMove, Refused if leased.
+        To ready: `max_attempts` becomes at least attempts + 1 (architecture 6).
+        """
+        ...
+
+    def carry(self, item: str, continuation: Continuation, *, actor: str, now: datetime) -> WorkItem:
+        """Where the next lease goes on, by an operator's will. Raises NotFound, Refused if leased."""
+        ...
+
+    # hand work
+    def take(self, item: str, person: str, *, actor: str, now: datetime) -> WorkItem:
+        """Give an item to a person: assigned, waiting, no lease. Taken already by that person: as it is.
+        Raises NotFound, Refused if leased, finished, or with another person.
+        """
+        ...
+
+    def give_back(self, item: str, continuation: Continuation | None, *, actor: str, now: datetime) -> WorkItem:
+        """A person's item goes back to the queue, unassigned. Raises NotFound, Refused if nobody has it."""
+        ...
+
+    def lease_by_hand(self, owner: str, item: str, default_repository: str | None, now: datetime) -> Lease:
+        """Lease what a person hands in, to prove it. Raises NotFound, Refused if nobody has it or it is leased."""
+        ...
+
+    # leases
+    def register(self, owner: str, *, pid: int, boot: str, start: int, kind: str, now: datetime) -> None: ...
+    def lease(self, owner: str, rules: LeaseRules, now: datetime) -> Lease | None: ...
+    def phase(self, lease: Lease, phase: Phase, now: datetime, **facts: Any) -> None:
+        """Record how far the attempt is; facts: base, seal, workspace, commits, verdicts."""
+        ...
+
+    def settle(self, lease: Lease, settlement: Settlement, now: datetime) -> WorkItem: ...
+    def orphans(self, dead: Sequence[str]) -> Sequence[Orphan]:
+        """Leases whose owner is in `dead`; changes nothing: the reconciler settles each through its lease."""
+        ...
+
+    def owners(self) -> Sequence[str]:
+        """Owners that hold a lease or are registered and not ended."""
+        ...
+
+    def forget(self, owner: str, now: datetime) -> None:
+        """The owner has ended; it holds no lease any more."""
+        ...
+
+    def next_wake(self, now: datetime) -> datetime | None:
+        """When the next delayed item becomes ready or the next pause may be probed."""
+        ...
+
+    # sessions and attempts
+    def open_session(self, lease: Lease, session: SessionRow) -> None: ...
+    def update_session(self, session: SessionRow) -> None: ...
+    def mark_session(self, session: SessionRow, *, actor: str, now: datetime) -> None:
+        """A person's word over what is written, also over a final row. Raises NotFound."""
+        ...
+
+    def session(self, session: str) -> SessionRow | None: ...
+    def sessions(self, *, item: str | None = None, live: bool = False, limit: int = 50) -> Sequence[SessionRow]: ...
+    def attempts(self, item: str) -> Sequence[AttemptRow]: ...
+
+    def spent(self, *, since: datetime | None = None, item: str | None = None) -> Mapping[str, Decimal]:
+        """US dollars by kind of work, exact; sessions of unknown cost are left out."""
+        ...
+
+    def streak(self, limit: int) -> Sequence[AttemptRow]:
+        """The latest counted attempts, newest first, up to one that ended well or to the last loop pause by file."""
+        ...
+
+    def recent_ends(self, limit: int) -> Sequence[PastEnd]:
+        """How sessions among the newest `limit` leases ended, oldest first: what breakers remember over a start."""
+        ...
+
+    def begin_waits_anew(self, now: datetime) -> int:
+        """The clock was set back: waits of ours that were set after `now` get their length from now on; how many."""
+        ...
+
+    # pauses
+    def open_pause(
+        self, scope: str, kind: str, reason: str, source: str, now: datetime, until: datetime | None = None
+    ) -> Pause:
+        """Idempotent per (scope, source): an open one gets the new reason and time."""
+        ...
+
+    def close_pause(self, scope: str, source: str | None, by: str, now: datetime) -> int: ...
+    def pauses(self) -> Sequence[Pause]: ...
+
+    # integrations
+    def intend(self, integration: Integration) -> Integration:
+        """Write the intent. Raises LeaseLost if the item has been leased again since (`fence`)."""
+        ...
+
+    def resolve(self, integration: int, state: str, now: datetime, **facts: Any) -> Integration: ...
+    def integrations(self, *, item: str | None = None, states: Sequence[str] = ()) -> Sequence[Integration]: ...
+    def publish(self, integrations: Sequence[int], push: str, reason: str, now: datetime) -> None:
+        """Whether these are at their remote (`push` none, wanted, pushed), and why not."""
+        ...
+
+    def integrated(self, run: str) -> Sequence[Integration]:
+        """Work that came to its branch during a run, oldest first. Raises NotFound."""
+        ...
+
+    def unpushed(self) -> Sequence[Integration]:
+        """Integrated, and not at the remote yet; oldest first."""
+        ...
+
+    # what follows them
+    def followups(self, *, item: str | None = None) -> Sequence[Followup]:
+        """Those that are wanted; with `item` all of that item. Oldest first."""
+        ...
+
+    def builds(self, repo: str, limit: int) -> Sequence[Followup]:
+        """Builds of a repository that came to an end, newest first."""
+        ...
+
+    def commits(self, after: int, limit: int) -> tuple[Sequence[Committed], int]:
+        """What came to a branch or a remote after an entry of the journal, oldest first, and how far that looked."""
+        ...
+
+    def follow(self, followups: Sequence[int], state: str, reason: str, now: datetime, made: str | None = None) -> None:
+        """What became of these: wanted (why not yet), done, failed, dropped; `made` is the item that it added."""
+        ...
+
+    def settle_held(self, item: str, state: WorkState, reason: str, outcome: str, now: datetime) -> WorkItem:
+        """The end of an item that waited for its integration (checkout in the way, merge apply)."""
+        ...
+
+    # journal, runs
+    def note(self, entry: Entry) -> None: ...
+    def journal(
+        self, *, item: str | None = None, session: str | None = None, after: int = 0, limit: int = 200
+    ) -> Sequence[Entry]: ...
+    def begin_run(self, run: str, *, pid: int, version: str, now: datetime) -> None: ...
+    def end_run(self, run: str, *, reason: str, iterations: int, now: datetime) -> None: ...
+    def written(self) -> Sequence[Entry]:
+        """Entries committed through this object since the last call: what the engine hands to telemetry."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether another connection has committed since the last call (PRAGMA data_version)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+T = TypeVar("T")
+
+
+class Books(Protocol):
+    """The engine's way to the store: calls run in order on the store thread; a started call is never cancelled."""
+
+    async def __call__(self, call: Callable[[Store], T]) -> T: ...
