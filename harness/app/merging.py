@@ -27,9 +27,10 @@ def apply(home: Home, item: str, environ: Mapping[str, str]) -> Applied:
 
 
 def rollback(
-    home: Home, environ: Mapping[str, str], actor: str, *, item: str | None, run: str | None, dry_run: bool
-) -> Sequence[Undone]:
-    """Take integrated work back: of one item, or all of a run, branch by branch.
+    home: Home, environ: Mapping[str, str], actor: str, *, item: str | None, run: str | None, dry_run: bool,
+    red_already: bool = False,
+) -> Sequence[Undone]:  # fmt: skip
+    """Take integrated work back: of one item, or all of a run, branch by branch; `red_already` as Rollback.undo has it.
 
     Raises NotFound, Refused (nothing there, being worked on, red), Conflict, NotFastForward: then nothing of that
     branch has changed.
@@ -44,7 +45,8 @@ def rollback(
         branches: dict[tuple[str, str], list[Integration]] = {}
         for row in rows:
             branches.setdefault((row.repo, row.branch), []).append(row)
-        return [await parts.integrator.undo(of_branch, actor, dry_run=dry_run) for of_branch in branches.values()]
+        how = {"dry_run": dry_run, "red_already": red_already}
+        return [await parts.integrator.undo(of_branch, actor, **how) for of_branch in branches.values()]
 
     return with_parts(home, environ, undo)
 

@@ -44,7 +44,7 @@ class GateProver:
             judged = await judge_all(
                 _gates(section, proof, self.environments.runner),
                 await stage.places(),
-                base_is_red=self.loaded.config.kind(proof.item.kind).template == RED_BY_NATURE,
+                base_is_red=proof.compares and self.loaded.config.kind(proof.item.kind).template == RED_BY_NATURE,
                 slots=Slots(self.resources, section.parallel_gates if section else 1),
             )
         finally:

@@ -49,20 +49,24 @@ def abort(call: Invocation, item: str) -> Change:
     examples=(
         "./loop merge rollback wrk_1a2b3c4d",
         "./loop merge rollback --run 1a2b3c4d --dry-run",
+        "./loop merge rollback wrk_1a2b3c4d --red-already",
     )
 )
 @click.argument("item", required=False)
 @click.option("--run", metavar="RUN", help="Everything that was integrated during this run of the loop.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and whether it conflicts; run no gates.")
-def rollback(call: Invocation, item: str | None, run: str | None, dry_run: bool) -> Change:
+@click.option("--red-already", is_flag=True, help="Also if gates stay red that are red on the branch as it is.")
+def rollback(call: Invocation, item: str | None, run: str | None, dry_run: bool, red_already: bool) -> Change:
     """Take integrated work back: commits that undo it, newest first, proved once, then one move forward."""
     if (item is None) is (run is None):
         raise Usage("what is to be taken back?", hint="./loop merge rollback ITEM, or --run RUN (one of them)")
     from harness.app import merging  # noqa: PLC0415
 
-    done = merging.rollback(call.home, call.environ, call.actor, item=item, run=run, dry_run=dry_run)
+    how = {"dry_run": dry_run, "red_already": red_already}
+    done = merging.rollback(call.home, call.environ, call.actor, item=item, run=run, **how)
     word = "would be taken back" if dry_run else "taken back"
     lines = [f"{word} on {each.branch} of {each.repo}: {', '.join(each.items)} ({each.commit})" for each in done]
+    lines += [f"{each.branch} of {each.repo} was red, and is red still ({each.red})" for each in done if each.red]
     lines += [line for each in done for line in _left(each.unpushed, each.outstanding)]
     lines += ["nothing was moved; the gates run on the result first"] if dry_run else []
     return Change(item or run or "", applied=not dry_run, dry_run=dry_run, detail="\n".join(lines))

@@ -89,17 +89,21 @@ class Integrator:
             unpushed = await self.pusher.publish(plan, item) if plan.push else ""
             return replace(done, unpushed=unpushed, outstanding=await self._follow(plan))
 
-    async def undo(self, rows: Sequence[Integration], actor: str, *, dry_run: bool = False) -> Undone:
+    async def undo(
+        self, rows: Sequence[Integration], actor: str, *, dry_run: bool = False, red_already: bool = False
+    ) -> Undone:
         """`merge rollback`: take integrated work of one branch back. Raises as Rollback.undo does."""
         item = await self._tools.books(lambda s: s.item(rows[-1].item))
         assert item is not None  # a row names an item that exists, and items are never deleted
         plan = replace(self._tools.planner.plan(item), branch=rows[-1].branch)
         async with self._turns[plan.repo.name]:
-            done = await Rollback(self._tools, self._mover).undo(plan, rows, dry_run=dry_run)
+            rollback = Rollback(self._tools, self._mover)
+            done = await rollback.undo(plan, rows, dry_run=dry_run, red_already=red_already)
             if dry_run:
                 return done
             for name in done.items:
-                await self._mover.note("integration.undone", name, by=actor, commit=done.commit, branch=done.branch)
+                facts = {"by": actor, "commit": done.commit, "branch": done.branch}
+                await self._mover.note("integration.undone", name, **facts | ({"red": done.red} if done.red else {}))
             self._tools.state.bell.ring()
             unpushed = await self.pusher.publish(plan, item) if plan.push else ""
             return replace(done, unpushed=unpushed, outstanding=await self._follow(plan))

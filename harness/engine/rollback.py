@@ -9,7 +9,7 @@ reverted one on the other ──► gates on the result ──► intent rows �
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.engine.mover import IntegratorTools, Mover, Step
 from harness.engine.plan import Plan
@@ -18,10 +18,16 @@ from harness.model.errors import NotFastForward, NotFound, Refused
 from harness.model.journal import Integration
 from harness.model.work import WorkItem, WorkState
 
+RED_ALREADY = ("base_red", "gate_broken")
+"""Endings of gates that do not pass on the branch as it is either."""
+
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """One branch: the items taken back, newest first, and the commit without them (`dry_run`: nothing was moved)."""
+    """One branch: the items taken back, newest first, and the commit without them (`dry_run`: nothing was moved).
+
+    `red`: how the gates ended that were red before, and are red still.
+    """
 
     items: tuple[str, ...]
     repo: str
@@ -29,6 +35,7 @@ class Undone:
     commit: str
     dry_run: bool = False
     unpushed: str = ""
+    red: str = ""
     outstanding: tuple[str, ...] = ()
 
 
@@ -46,9 +53,12 @@ class Rollback:
     tools: IntegratorTools
     mover: Mover
 
-    async def undo(self, plan: Plan, rows: Sequence[Integration], *, dry_run: bool = False) -> Undone:
-        """Take `rows`, all of one branch, back. Raises Refused (being worked on, red), Conflict with the files that
-        later work changed, NotFastForward with those in the way; then nothing has changed.
+    async def undo(
+        self, plan: Plan, rows: Sequence[Integration], *, dry_run: bool = False, red_already: bool = False
+    ) -> Undone:
+        """Take `rows`, all of one branch, back. `red_already`: also if gates stay red that are red on the branch as it
+        is. Raises Refused (being worked on, red), Conflict with the files that later work changed, NotFastForward with
+        those in the way; then nothing has changed.
         """
         tip = await self.tools.merger.tip(plan.repo, plan.branch)
         pieces = await self._reverted(plan, sorted(rows, key=lambda row: row.id, reverse=True), tip)
@@ -56,15 +66,15 @@ class Rollback:
         done = Undone(names, plan.repo.name, plan.branch, head, dry_run)
         if dry_run:
             return done
-        await require_green(
+        ending = await require_green(
             self.tools, plan, pieces[-1].item, head, tip, step="rollback",
-            red=lambda ending: f"{plan.branch} would be red without it ({ending}); nothing was taken back",
+            red=lambda ending: _red(plan.branch, ending), taken=RED_ALREADY if red_already else (),
         )  # fmt: skip
         steps = [Step(p.item, p.item.fence, plan, tip, p.revert, head, "rollback") for p in pieces]
         moved = await self.mover.move_all(steps)
         if moved[-1].state != "applied":
             raise NotFastForward(f"nothing was taken back: {moved[-1].reason}", paths=moved[-1].paths)
-        return done
+        return replace(done, red=ending)
 
     async def _reverted(self, plan: Plan, rows: Sequence[Integration], tip: str) -> list[_Piece]:
         """Each undone on top of the one before, newest first."""
@@ -83,6 +93,13 @@ class Rollback:
         if found is None:
             raise NotFound(f"no item {name}", hint="./loop queue show --all")
         return found
+
+
+def _red(branch: str, ending: str) -> str:
+    if ending in RED_ALREADY:
+        text = f"{branch} is red already, and would stay red without it ({ending})"
+        return f"{text}; nothing was taken back: --red-already takes it back all the same"
+    return f"{branch} would be red without it ({ending}); nothing was taken back"
 
 
 def still_there(rows: Sequence[Integration]) -> Integration | None:

@@ -180,3 +180,31 @@ def test_work_that_would_conflict_is_foreseen_with_the_branch_and_among_itself(l
 
 def test_nothing_waits_before_anything_has_run(loop: Caller) -> None:
     assert loop("merge", "status", "--json").json["rows"] == []
+
+
+def test_a_branch_that_is_red_already_lets_work_be_taken_back_only_where_that_is_said(loop: Caller) -> None:
+    done(loop, one="1\n", two="2\n")
+    (app(loop) / "red").write_text("of a person\n")
+    git(app(loop), "add", "-A")
+    git(app(loop), "commit", "-qm", "red")
+    before = git(app(loop), "rev-parse", "main")
+    said = loop("merge", "rollback", "one", "--json")
+    assert (said.code, said.error["kind"]) == (1, "refused")
+    assert "--red-already" in said.error["message"]
+    assert git(app(loop), "rev-parse", "main") == before
+    taken = loop("merge", "rollback", "one", "--red-already")
+    assert (taken.code, "is red still" in taken.out) == (0, True), taken.err
+    assert not (app(loop) / "one.txt").exists()
+    assert (app(loop) / "two.txt").exists()
+
+
+@pytest.mark.parametrize("kind", ["default", "bug-fix"])
+def test_a_gate_that_the_rollback_turns_red_is_refused_whatever_is_said(loop: Caller, kind: str) -> None:
+    loop.home.config.write_text(CONFIG.replace("test ! -f red", "test ! -f two.txt || test -f one.txt"))
+    for name in ("one", "two"):
+        add(loop, name, script(f"{name}.txt", "x\n"), kind=kind)
+    assert run(loop).returncode == 0
+    before = git(app(loop), "rev-parse", "main")
+    said = loop("merge", "rollback", "one", "--red-already", "--json")
+    assert (said.code, "would be red" in said.error["message"]) == (1, True)
+    assert git(app(loop), "rev-parse", "main") == before
