@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.ports.surroundings import Finding
-
 from harness.model.brief import Brief
 from harness.model.events import AgentExit, SessionEvent, StopReason
+from harness.ports.surroundings import Finding
 
 
 @dataclass(frozen=True, slots=True)
