@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -119,7 +118,9 @@ def _check_known(fields: Mapping[str, Any], form: Form) -> None:
         given = fields.get(name)
         if given is None or allowed is None or given in allowed:
             continue
-        near = difflib.get_close_matches(given, allowed, n=1)
+        from difflib import get_close_matches  # noqa: PLC0415 - for a mistake only
+
+        near = get_close_matches(given, allowed, n=1)
         meant = f" (did you mean {near[0]}?)" if near else ""
         raise Usage(
             f"{name}: no {words[name]} is called {given!r}{meant}",

@@ -20,9 +20,9 @@ from harness.model.work import UNFINISHED, WorkItem, WorkState, priority
 from harness.ops.answers import Change, Document, Rows
 from harness.ops.books import full_id, queue_file_edited, reading, reading_if_any, running, writing
 from harness.ops.dossiers import dossier
-from harness.store.mirror import Absorbed, QueueMirror, documents
 
 if TYPE_CHECKING:
+    from harness.store.mirror import Absorbed
     from harness.store.sqlite import SqliteStore
 
 COLUMNS = ("id", "state", "priority", "kind", "lane", "repo", "attempts", "title", "reason")
@@ -82,6 +82,9 @@ def export(home: Home, now: datetime, *, finished: bool = False) -> Rows:
 @contextmanager
 def order(desk: Desk) -> Iterator[tuple[SqliteStore, Absorbed]]:
     """The store for one order, with the edits of the file taken in before and the mirror written after."""
+    # Here, not above: what writes loads the page of ports, which costs `queue show` a third of its CPU.
+    from harness.store.mirror import Absorbed, QueueMirror  # noqa: PLC0415
+
     with writing(desk.home) as store:
         mirror = QueueMirror(desk.home.queue_file, store)
         idle = not running(desk.home)
@@ -267,6 +270,8 @@ def _objects(raw: bytes) -> Iterator[Any]:
     elif isinstance(first, dict) and not isinstance(first.get("items"), list):
         yield from (_line(number, line) for number, line in enumerate(lines, start=1))
     else:
+        from harness.store.mirror import documents  # noqa: PLC0415 - see `order`
+
         yield from documents(raw)
 
 

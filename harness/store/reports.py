@@ -58,10 +58,10 @@ def outcomes_since(database: Database, since: datetime) -> Mapping[str, int]:
 
 
 def spend_since(database: Database, since: datetime) -> tuple[Decimal | None, int]:
-    """US dollars of the sessions that ended since (None: not one is known), and how many of them have no known cost."""
+    """US dollars of the sessions that ended since (None: nothing), and how many of them have no known cost."""
     costs = [row["cost"] for row in database.all("costs_since", since=rows.ms(since))]
-    known = [str(cost) for cost in costs if cost is not None]
-    return _sum(known) if known else None, len(costs) - len(known)
+    spent = [str(cost) for cost in costs if cost is not None and str(cost) != "0"]
+    return _sum(spent) if spent else None, costs.count(None)
 
 
 def _sum(costs: Sequence[str]) -> Decimal:
