@@ -89,3 +89,8 @@ def session(lease_: Lease, name: str = "ses_1", status: SessionStatus = SessionS
         started_at=NOW,
         updated_at=NOW,
     )
+
+
+def kinds(store: Store) -> list[str]:
+    """What it has written down since it was last asked."""
+    return [entry.kind for entry in store.written()]
