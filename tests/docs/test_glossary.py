@@ -58,10 +58,20 @@ def test_what_the_glossary_points_to_exists():
 
 
 def _exists(parts: list[str]) -> bool:
-    """`engine.desk` is a module, `model.work.Lease` a name in one."""
+    """`engine.desk` is a module, `model.work.Lease` a name in one, `ports.Agent` one that a package hands on."""
+    package = ROOT / "harness" / parts[0] / "__init__.py"
+    if parts[1:] and parts[1] in _handed_on(package):
+        return True
     for length in range(len(parts), 0, -1):
         file = ROOT.joinpath("harness", *parts[:length]).with_suffix(".py")
         if file.is_file():
             rest = parts[length:]
             return not rest or rest[0] in set(_public_names(file)) | {"ENDINGS"}
     return ROOT.joinpath("harness", *parts).is_dir()
+
+
+def _handed_on(package: Path) -> set[str]:
+    if not package.is_file():
+        return set()
+    tree = ast.parse(package.read_text(encoding="utf-8"))
+    return {name.name for node in tree.body if isinstance(node, ast.ImportFrom) for name in node.names}
