@@ -156,27 +156,33 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     readers = Readers(planner, composer, prover, interrupts, environments, mirror)
     intake = Intake(books, clock, state, mirror)
     timekeeper = Timekeeper(books, clock, state, slept_seconds)
-    wal = home.database.with_name(home.database.name + "-wal")
-    others: tuple[Component, ...] = (
-        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file]),
-        watch,
-        reconciler,
-        integrator,
-        intake,
-        *aftermath.components,
-        *guards.components,
-        DiskWatch(books, clock, state, lambda: _free(home)),
-        Farewell(books, clock, state, processes, loaded.config.harness.stop_timeout),
-        Pulse(clock, (records.touch_current, Reaper().reap)),
-        *make_keepers(home, books, clock, state, workspaces, planner),
-        timekeeper,
-    )
-    return Parts(
+    parts = Parts(
         home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,
-        workspaces, watch, intake, aftermath, timekeeper, others,
+        workspaces, watch, intake, aftermath, timekeeper, (),
         lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
         guards, readers, fence, tools,
     )  # fmt: skip
+    parts.others = _beside_the_worker(parts, processes, records)
+    return parts
+
+
+def _beside_the_worker(parts: Parts, processes: LockedProcesses, records: SessionFiles) -> tuple[Component, ...]:
+    home, books, clock, state = parts.home, parts.books, parts.clock, parts.state
+    wal = home.database.with_name(home.database.name + "-wal")
+    return (
+        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file]),
+        parts.interrupt_watch,
+        parts.reconciler,
+        parts.integrator,
+        parts.intake,
+        *parts.aftermath.components,
+        *parts.guards.components,
+        DiskWatch(books, clock, state, lambda: _free(home)),
+        Farewell(books, clock, state, processes, parts.loaded.config.harness.stop_timeout),
+        Pulse(clock, (records.touch_current, Reaper().reap)),
+        *make_keepers(home, books, clock, state, parts.workspaces, parts.planner),
+        parts.timekeeper,
+    )
 
 
 def tell(journalist: Journalist, entries: Sequence[Entry]) -> None:
