@@ -41,6 +41,7 @@ class ConfigPlanner:
             setup=tuple(section.setup),
             integrate=section.integrate,
             push=section.push,
+            prefix=section.integration.prefix.replace("{type}", item.kind).replace("{id}", item.id),
             trailers=tuple(_trailer(line) for line in section.integration.trailers),
             comparing=tuple(gate.name for gate in section.every_gate if gate.compares),
             ways=section.integration.ways(),

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from harness.config.fields import Many, Section, Text
 from harness.ports import Ways
 
+
+def _one_line_of_type_and_id(value: str) -> str:
+    if set(re.findall(r"\{[^}]*\}?|\}", value)) - {"{type}", "{id}"} or not value.isprintable():
+        raise ValueError("a prefix is one line; only {type} and {id} are filled in")
+    return value
+
+
 Way = Literal["rebase", "merge", "rerere", "union", "regenerate", "agent", "person"]
 Trailer = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+: \S.*$")]
+Prefix = Annotated[str, Field(max_length=200), AfterValidator(_one_line_of_type_and_id)]
 MENDING = ("rerere", "union", "regenerate")
 ASKING = ("agent", "person")
 
@@ -38,6 +47,9 @@ class IntegrationSection(Section):
     batch: Annotated[int, Field(ge=1, le=64)] = 1
     """Most pieces of proved work that one run of the gates judges together when several wait; red ones are found by
     halving. Each is still a merge of its own. Never for kinds whose template is `fix-bug`."""
+    prefix: Prefix = ""
+    """Beginning of the subject of every commit of the work; `{type}` and `{id}` are the item's, as in
+    `[pipeline] {type} {id}: `."""
     trailers: Many[Trailer] = ()
     """Lines at the end of every commit of the work, such as `Co-authored-by: Name <address>`."""
 

@@ -230,7 +230,7 @@ class Attempt:
     async def _seal(self, plan: Plan, workspace: Workspace, result: SessionResult) -> Seal:
         actor = self._tools.session.state.actor
         ours = (("Harness-Item", self._item.id), ("Harness-Session", result.row.id), ("Harness-Actor", actor))
-        seal = await self._tools.session.workspaces.seal(workspace, (*plan.trailers, *ours))
+        seal = await self._tools.session.workspaces.seal(workspace, (*plan.trailers, *ours), plan.prefix)
         await self._phase(Phase.PROVING, seal=seal.commit, commits=list(seal.commits))
         return seal
 

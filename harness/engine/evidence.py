@@ -198,7 +198,7 @@ class Evidence:
         try:
             ours = (("Harness-Item", self._item.id), ("Harness-Session", session.id))
             trailers = (*self._plan.trailers, *ours, ("Harness-Actor", self._tools.state.actor))
-            seal = await self._tools.workspaces.seal(self._workspace, trailers)
+            seal = await self._tools.workspaces.seal(self._workspace, trailers, self._plan.prefix)
         except GitError as exc:
             await self._note("session.unsealed", exc.message)
             return None

@@ -44,7 +44,7 @@ class HandIn:
             state = await self._looked()
         self._refuse(state)
         ours = (("Harness-Item", item), ("Harness-Actor", self.person))
-        return await spaces.seal(self.workspace, (*self.plan.trailers, *ours))
+        return await spaces.seal(self.workspace, (*self.plan.trailers, *ours), self.plan.prefix)
 
     async def _looked(self) -> WorkspaceState:
         state = await self.tools.session.workspaces.state(self.workspace)

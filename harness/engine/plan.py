@@ -64,7 +64,7 @@ class Plan:
     `integrate` verified, claimed or never; `expects` commit, document or none; `gates` the names that judge this kind;
     `setup` shell commands run in a fresh workspace. `ways` out of a conflict; `batch` = most pieces of work proved at
     once, `comparing` those of `gates` that look at what a piece changed and so judge each by itself. `after`: what
-    follows an integration.
+    follows an integration. `prefix`: how subjects of its commits begin.
     """
 
     repo: RepositoryRef
@@ -85,6 +85,7 @@ class Plan:
     outfit: Outfit = Outfit()
     review: ReviewPlan | None = None
     after: After = After()
+    prefix: str = ""
 
     @property
     def shared_gates(self) -> tuple[str, ...]:

@@ -19,8 +19,12 @@ TRAILER = re.compile(rb"[A-Za-z0-9-]+: \S.*")
 SIGNATURES = (b"gpgsig ", b"gpgsig-sha256 ")
 
 
-async def rewrite(git: Git, base: str, head: str, trailers: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """The new commits for `base..head`, oldest first; the last stands for `head`. Raises GitError if there are none."""
+async def rewrite(
+    git: Git, base: str, head: str, trailers: Sequence[tuple[str, str]], prefix: str = ""
+) -> tuple[str, ...]:
+    """The new commits for `base..head`, oldest first; the last stands for `head`. `prefix` is put before each subject
+    that does not begin with it. Raises GitError if there are none.
+    """
     listed = await git.run(
         "rev-list", "--reverse", "--topo-order", f"--max-count={MOST_COMMITS + 1}", f"{base}..{head}"
     )
@@ -33,7 +37,7 @@ async def rewrite(git: Git, base: str, head: str, trailers: Sequence[tuple[str, 
     lines = [f"{key}: {value}".encode() for key, value in trailers]
     renewed: dict[str, str] = {}
     for commit, raw in zip(commits, await _raw(git, commits), strict=True):
-        feed = renew(raw, trees.get(commit), renewed, lines)
+        feed = renew(_prefixed(raw, prefix.encode()), trees.get(commit), renewed, lines)
         renewed[commit] = await git.line("hash-object", "-t", "commit", "-w", "--stdin", feed=feed)
     return tuple(renewed[commit] for commit in commits)
 
@@ -55,6 +59,12 @@ def renew(raw: bytes, tree: str | None, renewed: Mapping[str, str], trailers: Se
         else:
             lines.append(entry)
     return b"\n".join(lines) + b"\n\n" + (message if trailers is None else with_trailers(message, trailers))
+
+
+def _prefixed(raw: bytes, prefix: bytes) -> bytes:
+    header, gap, message = raw.partition(b"\n\n")
+    message = message.lstrip(b"\r\n")
+    return raw if message.startswith(prefix) else header + gap + prefix + message
 
 
 def with_trailers(message: bytes, trailers: Sequence[bytes]) -> bytes:

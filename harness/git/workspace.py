@@ -180,7 +180,7 @@ class GitWorkspaces:
         parted = await git.run("merge-base", at, record.head, accept=(0, 1))
         return replace(workspace, base=parted.text) if parted.code == 0 else workspace
 
-    async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:
+    async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]], prefix: str = "") -> Seal:
         """Take the agent's commits over, rewrite them, keep them under refs/harness/<item>/sealed.
 
         The agent's own head is kept under refs/harness/<item>/head first. Raises GitError if there is no commit or
@@ -193,7 +193,7 @@ class GitWorkspaces:
             await git.run("update-ref", f"refs/harness/{workspace.item}/head", record.head)
             if aside := await astray(git, workspace.base, record.head):
                 raise GitError(aside)
-            commits = await seal.rewrite(git, workspace.base, record.head, trailers)
+            commits = await seal.rewrite(git, workspace.base, record.head, trailers, prefix)
             await git.run("update-ref", f"refs/harness/{workspace.item}/sealed", commits[-1])
             self._records.store(replace(record, sealed=record.head))
         return Seal(commits[-1], workspace.base, commits, await changed_paths(git, workspace.base, commits[-1]))

@@ -153,8 +153,10 @@ class Workspaces(Protocol):
         """
         ...
 
-    async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:
-        """Fetch the agent's commits and rewrite them with trailers. Raises GitError if there is none."""
+    async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]], prefix: str = "") -> Seal:
+        """Fetch the agent's commits and rewrite them with trailers, `prefix` before each subject that does not begin
+        with it. Raises GitError if there is none.
+        """
         ...
 
     async def document(self, workspace: Workspace, target: Path) -> Path | None:

@@ -171,8 +171,8 @@ class SimulatedGit:
         ref = f"refs/harness/{session}/wip/{self._saves}"
         return Autosave(ref, f"{self._saves:040x}", f"{self._saves:040x}")
 
-    async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]]) -> Seal:
-        del trailers
+    async def seal(self, workspace: Workspace, trailers: Sequence[tuple[str, str]], prefix: str = "") -> Seal:
+        del trailers, prefix
         await self._work()
         folder, repository = self.folder(workspace), self._of(workspace.repo)
         if not folder.commits:

@@ -265,3 +265,16 @@ async def test_one_worker_does_not_conflict_with_itself_for_ever(tmp_path: Path)
         await it.run(drain=True)
         assert await it.outcomes(*names) == ["verified"] * 5
         assert sorted(it.git("show", "main:everybody.txt").split()) == names
+
+
+async def test_subjects_begin_as_the_repository_says_once(tmp_path: Path) -> None:
+    prefix = {"prefix": "[pipeline] {type} {id}: "}
+    async with engine(tmp_path, repositories=repository(tmp_path, gate="true", integration=prefix)) as loop:
+        write = {"write": {"path": "two.txt", "content": "2\n"}}
+        await loop.add(
+            "one", *work("one")[:2], write, {"commit": "[pipeline] bug-fix one: two"}, *work("one")[2:], kind="bug-fix"
+        )
+        await loop.run(once=True)
+        assert await loop.outcomes("one") == ["verified"]
+        subjects = loop.git("log", "-2", "--format=%s", "main").splitlines()
+        assert subjects == ["[pipeline] bug-fix one: two", "[pipeline] bug-fix one: add one.txt"]

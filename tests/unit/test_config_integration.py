@@ -42,6 +42,8 @@ def test_the_order_is_kept_as_written(tmp_path: Path) -> None:
         ("{conflicts: [merge, magic]}", "magic"),
         ("{batch: 0}", "batch"),
         ("{trailers: [no trailer]}", "trailers"),
+        ('{prefix: "{kind}: "}', "only {type} and {id}"),
+        ('{prefix: "a\\nb"}', "one line"),
         ("{trailers: ['Harness-Item: x']}", "by the loop itself"),
     ],
 )
