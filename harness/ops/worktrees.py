@@ -14,9 +14,11 @@ from harness.git.workspace_repair import Repaired
 from harness.model.errors import HarnessError, NotFound, Refused
 from harness.model.home import Home
 from harness.model.retention import Retention, why_not_needed
+from harness.model.session import FINAL
 from harness.model.work import WorkItem, WorkState
 from harness.ops.answers import Change, Rows
 from harness.ops.books import reading_if_any, running
+from harness.store.reader import StoreReader
 
 SCHEMA = "loop.worktrees/1"
 COLUMNS = ("item", "state", "repo", "created_at", "problem", "next")
@@ -38,9 +40,17 @@ def list_(home: Home, now: datetime) -> Rows:
 
 
 def _items(home: Home, names: Sequence[str]) -> Mapping[str, WorkItem]:
+    """By workspace: the item of that name, or the one that a live session of that name, a review, reads."""
     with reading_if_any(home) as store:
-        known = [store.item(name) for name in names] if store is not None else []
-    return {item.id: item for item in known if item is not None}
+        known = {name: _item_of(store, name) for name in names} if store is not None else {}
+    return {name: item for name, item in known.items() if item is not None}
+
+
+def _item_of(store: StoreReader, workspace: str) -> WorkItem | None:
+    if (item := store.item(workspace)) is not None:
+        return item
+    session = store.session(workspace)
+    return None if session is None or session.status in FINAL else store.item(session.item)
 
 
 def _row(found: Found, item: WorkItem | None) -> Mapping[str, Any]:

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from harness.engine.dossier import Dossiers
+from harness.engine.housekeeper import Housekeeper
 from harness.engine.plan import PromptRequest
 from harness.model.session import Role, SessionRow
 from harness.model.verdict import Verdict
-from harness.model.work import WorkState
+from harness.model.work import WorkItem, WorkState
 from harness.ports import Prompt
 from harness.rehearsal.stage import Rehearsal
 from harness.store.files import SessionFiles
@@ -211,6 +212,31 @@ async def test_work_that_nobody_could_review_is_never_integrated_and_costs_no_at
         assert "verdict: approve" in Caller(loop.parts.home)("why", "one").out
 
 
+async def test_a_question_of_the_reviewer_is_put_to_a_person_and_the_work_is_kept(tmp_path: Path) -> None:
+    async with reviewed(tmp_path) as loop:
+        await loop.add("one", reviews=[[{"ask": {"question": "may it say one?", "options": ["yes", "no"]}}]])
+        await loop.run(drain=True)
+        item = await loop.item("one")
+        assert (item.state, item.attempts) == ("waiting", 0)
+        assert "the reviewer asks: may it say one?" in item.reason
+        await loop.parts.integrator.apply("one")
+        assert loop.git("show", "main:one.txt") == "one"
+
+
+async def test_the_workspace_of_a_review_is_nobodys_while_it_runs_and_swept_up_if_it_was_left(tmp_path: Path) -> None:
+    async with reviewed(tmp_path) as loop:
+        plan = loop.parts.planner.plan(WorkItem("one", "one"))
+        room = await loop.parts.workspaces.prepare(plan.repo, "ses_0123456789ab", commit=loop.git("rev-parse", "main"))
+        (room.path / "notes.txt").write_text("read so far\n")
+        wanted = Housekeeper(loop.parts.books, loop.parts.clock, loop.parts.state, loop.parts.workspaces)
+        loop.parts.state.rooms.add(room.item)
+        await wanted.tick()
+        assert room.path.is_dir()
+        loop.parts.state.rooms.clear()
+        await wanted.tick()
+        assert not room.path.exists()
+
+
 async def test_a_limit_in_a_review_pauses_the_account_and_the_seal_is_read_afterwards(tmp_path: Path) -> None:
     async with reviewed(tmp_path) as loop:
         await loop.add("one", reviews=[[{"exit": "usage_limit"}], read(APPROVE)])
@@ -283,6 +309,9 @@ def test_a_loop_that_is_killed_in_a_review_goes_on_from_the_seal(tmp_path: Path)
         place.add("one", script=list(work("one")), reviews=[[{"hang": True}]])
         loop = place.start()
         until(lambda: place.home.database.exists() and len(place.sessions()) == 2, what="the review")
+        room = Path(str(place.sessions()[1].workspace))
+        place.run("worktree", "prune")
+        assert room.is_dir(), "a workspace that a reviewer reads in was taken away"
         loop.signal(signal.SIGKILL)
         loop.ended()
         place.run("queue", "show", "one")

@@ -160,6 +160,23 @@ async def test_stop_while_proving_goes_on_from_the_seal(tmp_path: Path) -> None:
         assert (item.continuation.mode, bool(item.continuation.seal)) == ("seal", True)
 
 
+async def test_work_that_turns_out_red_after_a_stop_goes_back_to_the_conversation_that_made_it(tmp_path: Path) -> None:
+    gate = f"test -f {tmp_path}/go || sleep 60; test ! -f one.txt"
+    async with engine(tmp_path, gate=gate) as loop:
+        await loop.add("one")
+        running = asyncio.create_task(loop.run())
+        await loop.until("attempt.phase", 3)
+        loop.parts.state.stop("TERM")
+        await running
+        (tmp_path / "go").touch()
+        loop.parts.state.stopping = None
+        await loop.run(max_iterations=2)
+        item, (session,) = await loop.item("one"), await loop.sessions("one")
+        assert (item.state, item.attempts) == ("delayed", 1)
+        assert item.continuation is not None
+        assert (item.continuation.mode, item.continuation.session) == ("session", session.id)
+
+
 @pytest.mark.parametrize("by", ["pause", "stop"])
 async def test_what_an_agent_has_claimed_stands_when_it_is_stopped_before_its_turn_is_over(
     loop: Engine, by: str
