@@ -43,7 +43,9 @@ from harness.engine.state import LoopState
 from harness.engine.supervisor import Component
 from harness.engine.surroundings import DiskWatch, Intake, Pulse
 from harness.engine.timekeeper import Timekeeper
+from harness.engine.trespass import Trespass
 from harness.engine.worker import Course, Worker, WorkerTools
+from harness.git.grounds import GitGrounds
 from harness.git.merge import GitMerger
 from harness.git.workspace import GitWorkspaces
 from harness.model.environment import agents_share
@@ -147,7 +149,9 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     aftermath = make_aftermath(books, clock, state, home, merger, prover, planner, environments)
     integrator = Integrator(aftermath.tools)
     sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, checkups(planner))
-    tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler)
+    grounds = GitGrounds(home.worktrees, (home.state, home.docs))
+    trespass = None if fence.stands else Trespass(books, clock, state, grounds)
+    tools = AttemptTools(sessions, home, planner, composer, environments, integrator, settler, trespass)
     processes = LockedProcesses(home)
     evidence = EvidenceTools(books, clock, state, processes, workspaces, planner, records, meter, home)
     reconciler = Reconciler(evidence, settler)

@@ -11,12 +11,11 @@ from harness.app.fence import Fence, FencedRunner
 from harness.engine.plan import Plan
 from harness.model.environment import agent_environment, gate_environment
 from harness.model.home import Home
-from harness.model.outfit import Outfit, variables
+from harness.model.outfit import BARE, Outfit, variables
 from harness.ports import Runner
 from harness.proc.ports import Ports
 
 SETUP_SECONDS = 1800.0
-NOTHING = Outfit()
 
 
 @dataclass(slots=True)
@@ -54,7 +53,7 @@ class Environments:
         ports = Ports(self.home.state / "ports.json").take(owner, outfit.ports)
         return dict(variables(ports, outfit.caches, caches))
 
-    def gate(self, name: str, outfit: Outfit = NOTHING) -> dict[str, str]:
+    def gate(self, name: str, outfit: Outfit = BARE) -> dict[str, str]:
         """For one gate or set-up command: a fresh empty HOME and TMPDIR of the name, nothing of the model's.
 
         A gate has ports and empty cache folders of its own: what an agent left in a cache proves nothing.

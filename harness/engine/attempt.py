@@ -10,14 +10,15 @@ from pathlib import Path
 
 from harness import fs
 from harness.engine.desk import Expectation, LoopDesk
-from harness.engine.plan import Plan, Proven
+from harness.engine.plan import Plan, Proven, asked
 from harness.engine.preparing import AttemptTools, Preparation, SetupFailed
 from harness.engine.reviewing import Reviewing
 from harness.engine.said import by_operator, said
 from harness.engine.session import SessionResult, SessionRunner
+from harness.engine.trespass import recorded
 from harness.model.errors import DiskFull, HarnessError, LeaseLost, NotFound, StoreError, TemplateError
 from harness.model.journal import Entry
-from harness.model.outcome import ENDINGS, Asked, Cause, Claimed, Disposition, Failed, Interrupted, Outcome
+from harness.model.outcome import ENDINGS, Asked, Cause, Claimed, Disposition, Failed, Interrupted, Outcome, Verified
 from harness.model.session import FINAL, SessionRow, new_session_id
 from harness.model.work import Continuation, Lease, Phase, WorkState
 from harness.ports import Seal, Workspace
@@ -157,6 +158,8 @@ class Attempt:
         await self._phase(Phase.RUNNING)
         runner = SessionRunner(tools, self._lease, brief, desk, workspace)
         self.phase = Phase.RUNNING
+        watch = self._tools.trespass
+        seen = await watch.before(plan, self._item.id) if watch is not None else None
         try:
             result = await runner.run(plan.agent, row)
         except BaseException:
@@ -164,6 +167,9 @@ class Attempt:
             raise
         self._told.session = result.row
         self._told.work = _left_behind(result, workspace)
+        if watch is not None and seen is not None:
+            committer = brief.environment.get("GIT_COMMITTER_EMAIL", "")
+            await watch.after(plan, self._item.id, session, committer, seen)
         return result
 
     async def _land(self, plan: Plan, workspace: Workspace, result: SessionResult) -> Outcome:
@@ -191,7 +197,22 @@ class Attempt:
         return await self._back_to(spoken, self._landed(plan, seal, folder))
 
     async def _landed(self, plan: Plan, seal: Seal, folder: Path) -> Outcome:
-        """Proved, read by a reviewer if the kind asks for one, and integrated."""
+        """Proved, read by a reviewer if the kind asks for one, and integrated; kept for a person if the session moved
+        the branch or HEAD of the checkout itself.
+        """
+        moved = await self._moved()
+        if not moved:
+            return await self._brought(plan, seal, folder)
+        outcome = await self._brought(replace(plan, integrate="never"), seal, folder)
+        return asked(self._item.id, moved) if isinstance(outcome, Verified | Claimed) else outcome
+
+    async def _moved(self) -> str:
+        row = self._told.session
+        if self._tools.trespass is None or row is None:
+            return ""
+        return await self._tools.session.books(lambda s: recorded(s, row.id))
+
+    async def _brought(self, plan: Plan, seal: Seal, folder: Path) -> Outcome:
         integrator = self._tools.integrator
         if plan.review is None:
             return await integrator.land(self._lease, plan, seal, folder)

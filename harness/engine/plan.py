@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from harness.model.brief import Limits
 from harness.model.journal import AttemptRow, Followup
 from harness.model.outcome import Asked
-from harness.model.outfit import Outfit
+from harness.model.outfit import BARE, Outfit
 from harness.model.session import SessionRow
 from harness.model.verdict import Verdict
 from harness.model.work import Continuation, WorkItem
@@ -82,7 +82,7 @@ class Plan:
     ways: Ways = USUAL_WAYS
     batch: int = 1
     comparing: tuple[str, ...] = ()
-    outfit: Outfit = Outfit()
+    outfit: Outfit = BARE
     review: ReviewPlan | None = None
     after: After = After()
     prefix: str = ""

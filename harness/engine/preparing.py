@@ -13,6 +13,7 @@ from harness.engine.integrator import Integrator
 from harness.engine.plan import Composer, Handover, Plan, Planner, PromptRequest, Surroundings, handover_of
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
+from harness.engine.trespass import Trespass
 from harness.model.brief import Brief, Paths
 from harness.model.errors import HarnessError, Refused
 from harness.model.home import Home
@@ -35,6 +36,7 @@ class AttemptTools:
     surroundings: Surroundings
     integrator: Integrator
     settler: Settler
+    trespass: Trespass | None = None
 
 
 class SetupFailed(HarnessError):

@@ -22,6 +22,9 @@ class Outfit:
     ports: int = 0
 
 
+BARE = Outfit()
+
+
 def variables(ports: Sequence[int], caches: Sequence[str], folder: Path) -> Mapping[str, str]:
     """What set-up commands, agents and gates find in their environment: HARNESS_PORT_1…, and one folder a cache."""
     numbers = {f"{PORT}{n}": str(port) for n, port in enumerate(ports, start=1)}

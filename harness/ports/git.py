@@ -183,6 +183,41 @@ class Workspaces(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """A checkout as it stands: what HEAD says, the tip of the branch, uncommitted paths and workspaces with a mark of
+    their content, and how long the reflogs of the branch and of HEAD are, where git keeps them.
+    """
+
+    head: str
+    tip: str
+    files: Mapping[str, str]
+    workspaces: Mapping[str, str]
+    logs: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A branch, or HEAD, came to `new`; `committer` is a mail address, empty if nothing tells."""
+
+    name: str
+    new: str
+    committer: str = ""
+    what: str = ""
+
+
+class Grounds(Protocol):
+    """What sessions must not touch."""
+
+    async def look(self, repo: RepositoryRef, branch: str) -> Footprint:
+        """One listing of the checkout. Raises GitError, NotFound."""
+        ...
+
+    async def moves(self, repo: RepositoryRef, branch: str, since: Footprint) -> Sequence[Move]:
+        """What the reflogs have had besides since then, each commit once."""
+        ...
+
+
 class Upkeep(Protocol):
     """How much room workspaces take, and what their repositories keep of ours."""
 
