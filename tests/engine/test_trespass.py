@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,20 @@ async def test_what_cannot_be_looked_at_is_said_and_fails_no_session(tmp_path: P
         assert "no branch 'main'" in entry.data["reason"]
         (row,) = await loop.sessions("one")
         assert row.status == "completed"
+
+
+async def test_a_loop_that_proves_the_work_later_knows_what_its_session_did(tmp_path: Path) -> None:
+    async with engine(tmp_path, gate=f"test -f {tmp_path}/go || sleep 60") as loop:
+        move = f"unset GIT_CEILING_DIRECTORIES; cd {loop.repository} && git commit -q --allow-empty -m sneaky"
+        await loop.add("one", sh(move), *work("one"))
+        running = asyncio.create_task(loop.run())
+        await loop.until("attempt.phase", 3)
+        loop.parts.state.stop("TERM")
+        await running
+        (tmp_path / "go").touch()
+        loop.parts.state.stopping = None
+        await loop.run(max_iterations=2)
+        item = await loop.item("one")
+        assert item.state is WorkState.WAITING
+        assert "moved" in item.reason
+        assert "one.txt" not in loop.git("ls-tree", "--name-only", "main").split()
