@@ -52,7 +52,7 @@ def make_aftermath(
     errands = ConfigErrands(planner, clock)
     tools = IntegratorTools(books, clock, state, home, merger, prover, planner, GitCheckouts(), errands, guard)
     path = home.state / "logs" / "commits.log"
-    log = CommitLog(books, state, _end_of(path), RotatingFile(path).write)
+    log = CommitLog(books, state, _end_of(path), RotatingFile(path).write, clock)
     return Aftermath(tools, Builder(tools, BenchBuilds(commands, merger, home)), log)
 
 

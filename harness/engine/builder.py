@@ -26,6 +26,8 @@ from harness.model.work import WorkState
 from harness.ports import RepositoryRef
 
 LOOK_SECONDS = 60.0
+BETWEEN_SECONDS = 1.0
+"""A bell that rings all the time costs one question a second."""
 MOST_MENDING = 3
 MOST_BUILDS = 200
 MOST_SAID = 4000
@@ -60,6 +62,7 @@ class Builder:
             ticket = self.tools.state.bell.ticket()
             await self.tick()
             await self.tools.state.bell.after(ticket, LOOK_SECONDS)
+            await self.tools.clock.sleep(BETWEEN_SECONDS)
 
     async def close(self) -> None:
         """At the end of a course what is wanted is built, unless the loop is told to stop."""

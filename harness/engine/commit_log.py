@@ -10,12 +10,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.engine.followups import reason_of
 from harness.engine.state import LoopState
-from harness.model.journal import Committed
-from harness.ports import Books
+from harness.model.errors import HarnessError, StoreError
+from harness.model.journal import Committed, Entry
+from harness.ports import Books, Clock
 
 PAGE = 500
 LOOK_SECONDS = 60.0
+BETWEEN_SECONDS = 1.0
+"""A bell that rings all the time costs one question a second."""
 
 
 @dataclass(slots=True)
@@ -26,17 +30,34 @@ class CommitLog:
     state: LoopState
     last: Callable[[], int]
     write: Callable[[str], None]
+    clock: Clock
     name: str = "commit log"
     _seen: int | None = None
+    _unwritten: str = ""
 
     async def run(self) -> None:
         while True:
             ticket = self.state.bell.ticket()
             await self.tick()
             await self.state.bell.after(ticket, LOOK_SECONDS)
+            await self.clock.sleep(BETWEEN_SECONDS)
 
     async def tick(self) -> None:
-        """Bring the file up to date. Raises DiskFull or HarnessError: then it is tried again."""
+        """Bring the file up to date; what cannot be written is said once, and tried again. Raises StoreError."""
+        try:
+            await self._follow()
+        except StoreError:
+            raise
+        except (HarnessError, OSError) as exc:
+            reason = reason_of(exc)
+            if reason != self._unwritten:
+                entry = Entry(self.clock.now(), "followup.unlogged", self.state.actor, data={"reason": reason})
+                await self.books(lambda s: s.note(entry))
+            self._unwritten = reason
+        else:
+            self._unwritten = ""
+
+    async def _follow(self) -> None:
         if self._seen is None:
             self._seen = self.last()
         while await self._page(self._seen) == PAGE:

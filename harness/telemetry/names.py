@@ -131,6 +131,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "followup.done": _info("Done after an integration"),
         "followup.waits": _warn("Outstanding after an integration; tried again by itself"),
         "followup.failed": _error("Failed after an integration; what was built before stays in use"),
+        "followup.unlogged": _error("The log of commits could not be written; it is brought up to date by itself"),
         "followup.dropped": _info("Not wanted any more after an integration"),
         "library.warning": _warn("Library warning"),
         "library.error": _error("Library error"),
