@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import re
 
-_SEQUENCES = re.compile(
+# Compiled by `re` when the first text needs them: most are plain ASCII, and a command that only looks meets no other.
+_SEQUENCES = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC, DCS, …: title, clipboard
     r"|\x1b[ -/]*[0-~]?"
 )
-_INVISIBLE = re.compile(
+_INVISIBLE = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"
     "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e0fff]"
 )
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_SURROGATES = "[\ud800-\udfff]"
 
 
 def plain(text: str) -> str:
     """The text without what a terminal or a reader would obey instead of seeing: escape sequences, control and
     direction characters, hidden tag characters. Newlines and tabs stay. Encodes to UTF-8 always. Linear time.
     """
+    if text.isascii() and text.isprintable():
+        return text
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _SEQUENCES.sub("", text)
-    return encodable(_INVISIBLE.sub("", text))
+    text = re.sub(_SEQUENCES, "", text)
+    return encodable(re.sub(_INVISIBLE, "", text))
 
 
 def encodable(text: str) -> str:
     """The text as it is, but for halves of surrogate pairs, which neither a file nor a database takes."""
-    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text if text.isascii() else re.sub(_SURROGATES, "\N{REPLACEMENT CHARACTER}", text)
 
 
 def one_line(text: str, most: int | None = None) -> str:
