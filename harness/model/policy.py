@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.model.shell import Simple, Unsplittable, Word, simple_commands
+from harness.model.territory import FILE_TOOLS, SEARCHING_TOOLS, Territory
 
 WRITING_TOOLS = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
 _WRAPPERS = frozenset(
@@ -61,16 +62,24 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules of one session. `writable` are the folders it may write: workspace first, then TMPDIR and HOME."""
+    """The rules of one session. `writable` are the folders it may write: workspace first, then TMPDIR and HOME.
+
+    `territory` is there where no kernel holds the CLI's own file tools.
+    """
 
     rules: tuple[PolicyRule, ...]
     writable: tuple[str, ...]
+    territory: Territory | None = None
 
     def judge(self, tool: str, arguments: Mapping[str, Any]) -> Denial | None:
         """None if the call may go on. Paths in `arguments` are absolute and resolved by the caller."""
         named = self._named(tool)
         if named is not None:
             return named
+        if self.territory is not None and tool in FILE_TOOLS:
+            trespass = _trespass(self.territory, tool, arguments)
+            if trespass is not None:
+                return trespass
         if tool == "Bash":
             return self._bash(str(arguments.get("command", "")))
         if tool in WRITING_TOOLS:
@@ -112,6 +121,18 @@ class Policy:
             if rule.tool == "write" and any(_glob(inside, pattern) for pattern in rule.paths):
                 return _denial(rule, str(inside))
         return None
+
+
+def _trespass(territory: Territory, tool: str, arguments: Mapping[str, Any]) -> Denial | None:
+    paths = [str(arguments[key]) for key in ("file_path", "notebook_path", "path") if arguments.get(key)]
+    for path in paths:
+        if territory.hides(path):
+            return Denial(f"{path} is hidden from agents")
+        if tool in SEARCHING_TOOLS and territory.hides_below(path):
+            return Denial(f"below {path} lies what is hidden from agents; search in a folder of the workspace")
+        if tool in WRITING_TOOLS and not territory.may_write(path):
+            return Denial(f"{path} is not the agent's to write")
+    return None
 
 
 def _denial(rule: PolicyRule, what: str) -> Denial:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from harness.agents.claude.paths import readings
 from harness.agents.claude.spending import Spending
 from harness.model.brief import Limits
 from harness.model.events import Denied
@@ -35,19 +35,24 @@ SPINNING = (
     "it, and the session ends if it goes on. Try something else, or call complete_work with status blocked."
 )
 
-_PATHS = ("file_path", "notebook_path")
-
 
 class PolicyHook:
-    """PreToolUse: refuses what the policy denies; the agent reads why. Sees the calls of subagents too (R7)."""
+    """PreToolUse: refuses what the policy denies; the agent reads why. Sees the calls of subagents too (R7).
 
-    def __init__(self, judge: Judge, denied: Callable[[Denied], None]) -> None:
+    `home` is the session's HOME.
+    """
+
+    def __init__(self, judge: Judge, denied: Callable[[Denied], None], home: str = "/") -> None:
         self._judge = judge
         self._denied = denied
+        self._home = home
 
     async def __call__(self, given: Mapping[str, Any], _call: str | None, _context: Any) -> Answer:
         tool = str(given["tool_name"])
-        denial = self._judge(tool, _resolved(given["tool_input"], str(given["cwd"])))
+        judged = (
+            self._judge(tool, each) for each in readings(tool, given["tool_input"], str(given["cwd"]), self._home)
+        )
+        denial = next((each for each in judged if each is not None), None)
         if denial is None:
             return {}
         self._denied(Denied(encodable(tool), encodable(denial.reason), denial.ask))
@@ -151,9 +156,3 @@ def _reason(denial: Denial) -> str:
             "and why, then end your work."
         )
     return f"denied by policy: {denial.reason}. Do not try to get round it; find another way or report blocked."
-
-
-def _resolved(arguments: Mapping[str, Any], cwd: str) -> Mapping[str, Any]:
-    """Arguments with real absolute paths, so that no link or `..` hides where a write would go."""
-    paths = {key: os.path.realpath(os.path.join(cwd, str(arguments[key]))) for key in _PATHS if arguments.get(key)}  # noqa: PTH118 - an absolute second part wins, as in the CLI
-    return {**arguments, **paths} if paths else arguments

@@ -92,7 +92,7 @@ def _hooks(
     start: Start, denied: Callable[[Denied], None], stopping: Callable[[], bool], wrap_up: WrapUpHook
 ) -> dict[Any, list[HookMatcher]]:
     """A policy that raises or hangs refuses the call: it fails closed."""
-    policy = PolicyHook(start.judge, denied)
+    policy = PolicyHook(start.judge, denied, start.environment.get("HOME", "/"))
     repetition = RepetitionHook()
     completion = CompletionHook(start.desk, stopping)
     return {
