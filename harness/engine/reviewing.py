@@ -24,6 +24,7 @@ from harness.engine.preparing import AttemptTools, Preparation
 from harness.engine.recalling import BEGUN
 from harness.engine.said import said
 from harness.engine.session import SessionResult, SessionRunner
+from harness.engine.trespass import recorded
 from harness.model.brief import Brief
 from harness.model.errors import HarnessError, StoreError
 from harness.model.journal import AttemptRow, Entry
@@ -132,6 +133,9 @@ class Reviewing:
             result = await self._run(brief, row, workspace)
             document = await self.tools.session.workspaces.document(workspace, brief.paths.folder / DOCUMENT)
         found = self._judged(result, seal, document)
+        moved = await self.tools.session.books(lambda s: recorded(s, session))
+        if moved and isinstance(found, Verdict):
+            found = asked(self.lease.item.id, moved)
         await self._tell(result.row, found)
         return found
 
@@ -185,6 +189,8 @@ class Reviewing:
         )
         desk = LoopDesk(self.lease, brief.session, tools.books, tools.clock, tools.state.actor, expectation)
         runner = SessionRunner(tools, self.lease, brief, desk, workspace)
+        watch, item = self.tools.trespass, self.lease.item.id
+        seen = await watch.before(self.plan, item) if watch is not None else None
         self.phase(Phase.RUNNING)
         try:
             result = await runner.run(self._review.agent, row)
@@ -195,6 +201,9 @@ class Reviewing:
         finally:
             self.phase(Phase.PROVING)
         self.told.reviews.append(result.row)
+        if watch is not None and seen is not None:
+            committer = brief.environment.get("GIT_COMMITTER_EMAIL", "")
+            await watch.after(self.plan, item, brief.session, committer, seen)
         return result
 
     async def _fault(self, workspace: Workspace, brief: Brief) -> str:

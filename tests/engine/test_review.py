@@ -52,6 +52,12 @@ async def reviewed(folder: Path, *, rounds: int = 2, gate: str | None = None, **
         yield loop
 
 
+def moves(folder: Path, by: str = "") -> Step:
+    """The branch of the checkout moves during a session: by the session's own doing, or by somebody else's."""
+    committer = f"GIT_COMMITTER_EMAIL={by}" if by else ""
+    return {"run": ["sh", "-c", f"{committer} git -C {folder}/app commit -q --allow-empty -m moved"]}
+
+
 def proofs(folder: Path) -> int:
     path = folder / "proofs"
     return len(path.read_text().splitlines()) if path.exists() else 0
@@ -268,15 +274,23 @@ async def test_a_pause_ends_the_review_and_later_it_is_played_anew_without_the_g
 
 
 async def test_a_branch_that_moves_during_the_review_means_another_proof_but_no_other_review(tmp_path: Path) -> None:
-    here = f"git -C {tmp_path}/app -c user.name=o -c user.email=o@example.org"
     async with reviewed(tmp_path) as loop:
-        move = {"run": ["sh", "-c", f"{here} commit -q --allow-empty -m moved"]}
-        await loop.add("one", reviews=[read(APPROVE, move)])
+        await loop.add("one", reviews=[read(APPROVE, moves(tmp_path, "o@example.org"))])
         await loop.run(once=True)
         assert await loop.outcomes("one") == ["verified"]
         assert "moved" in loop.git("log", "--format=%s", "main")
         assert loop.git("show", "main:one.txt") == "one"
         assert (proofs(tmp_path), len(await reviews(loop))) == (2, 1)
+
+
+async def test_a_reviewer_that_moves_the_branch_itself_is_put_to_a_person(tmp_path: Path) -> None:
+    async with reviewed(tmp_path) as loop:
+        await loop.add("one", reviews=[read(APPROVE, moves(tmp_path))])
+        await loop.run(drain=True)
+        item = await loop.item("one")
+        assert (item.state, item.attempts) == ("waiting", 0)
+        assert f"session {(await reviews(loop))[0].id} moved" in item.reason
+        assert "one.txt" not in loop.git("ls-tree", "--name-only", "main")
 
 
 async def test_what_is_red_is_not_reviewed(tmp_path: Path) -> None:
