@@ -191,12 +191,13 @@ class Worker:
     async def _nothing_ready(self, ticket: int) -> bool:
         """Nothing may be leased now: say so once, then wait, count a pass, or end."""
         course, state = self._course, self._tools.state
-        counts = await self._tools.books(lambda s: s.counts())
-        if not self._attempts:
-            await self._say_idle(counts.get(WorkState.DELAYED, 0))
+        delayed = 0
+        if not self._attempts and (course.drain or not self._said_idle):
+            delayed = (await self._tools.books(lambda s: s.counts())).get(WorkState.DELAYED, 0)
+            await self._say_idle(delayed)
         if course.once:
             return bool(self._attempts) and await self._wait(ticket, RESCAN_SECONDS)
-        if course.drain and not self._attempts and not counts.get(WorkState.DELAYED):
+        if course.drain and not self._attempts and not delayed:
             # what is ready and yet not leased is paused or a person's, and a drain waits for neither
             return False
         await self._forget_taken_away()
