@@ -41,6 +41,9 @@ class Hands:
         return await self.tools.session.workspaces.reopen(plan.repo, item.id, base) if base else None
 
     async def _set_up(self, plan: Plan, item: WorkItem, workspace: Workspace) -> str | None:
+        """Raises Refused for a file of `include` that is not there."""
+        if plan.outfit.include:
+            await self.tools.session.workspaces.equip(workspace, plan.outfit.include)
         if not plan.setup:
             return None
         log = self.tools.home.state / "logs" / "commands" / f"setup-{plan.repo.name}.log"
