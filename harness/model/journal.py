@@ -72,8 +72,8 @@ class Integration:
 class Followup:
     """A step after an integration, on record with the move of the branch; `merged` and the rest are the integration's.
 
-    `step`: review, pull, build; `target` is the folder of a pull. `state`: wanted (`reason` says why it is not done yet,
-    empty if it was not tried), done, failed (a build), dropped (not wanted any more). `made`: the item that it added.
+    `step`: review, pull, build; `target` is the folder of a pull. `state`: wanted (`reason` says why it is not done
+    yet, empty if it was not tried), done, failed (a build), dropped (not wanted any more). `made`: the item it added.
     """
 
     id: int
