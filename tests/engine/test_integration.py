@@ -124,8 +124,8 @@ async def test_a_branch_that_moves_during_the_proof_is_proved_again_on_the_merge
 
 def elsewhere(loop: Engine, command: str) -> dict[str, list[str]]:
     """A step that changes the registered repository while the session runs, as a person might."""
-    identity = "-c user.name=o -c user.email=o@example.org"
-    return {"run": ["sh", "-c", f"cd {loop.repository} && {command} && git add -A && git {identity} commit -qm theirs"]}
+    person = "GIT_COMMITTER_NAME=o GIT_COMMITTER_EMAIL=o@example.org"
+    return {"run": ["sh", "-c", f"cd {loop.repository} && {command} && git add -A && {person} git commit -qm theirs"]}
 
 
 @pytest.mark.parametrize("path", [".github/workflows/ci.yml", "AGENTS.md"])
