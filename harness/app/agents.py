@@ -38,11 +38,12 @@ def _claude(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     agent: Agent = find("agents", section.type)(
         ClaudeOptions.model_validate(section.model_dump()),
-        policy=_judges(loaded),
+        policy=_judges(loaded, fence),
         containment=AgentInitContainment(folder, fence),
         environ={**environ, **fence.variables},
         config=home.claude,
         name=name,
+        territory=lambda brief: fence.territory(brief.paths),
     )
     return agent
 
@@ -55,11 +56,11 @@ def _other(name: str, section: Any) -> Agent:
     return made
 
 
-def _judges(loaded: Loaded) -> Any:
+def _judges(loaded: Loaded, fence: Fence) -> Any:
     rules = tuple(rule.rule() for rule in loaded.config.policy)
 
     def judge(brief: Brief) -> Judge:
         writable = (brief.paths.workspace, brief.paths.tmp, brief.paths.home)
-        return Policy(rules, tuple(str(Path(path).resolve()) for path in writable)).judge
+        return Policy(rules, tuple(str(Path(path).resolve()) for path in writable), fence.territory(brief.paths)).judge
 
     return judge

@@ -37,7 +37,7 @@ class Environments:
         made = agent_environment(
             self.environ, home=home, tmpdir=tmp, claude=self.home.claude, session=session, extra=self.extra
         )
-        return {**made, **self._ceilings(), **self.fence.variables}
+        return {**made, **self._ceilings(), **self.fence.variables, **self.fence.temporary(tmp)}
 
     def _ceilings(self) -> dict[str, str]:
         """An agent that lost its `.git` must not find the repository around the home (git looks upwards)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,13 @@ from harness.git.repository import git_dir
 from harness.model.errors import NotFound
 from harness.model.hidden import SOCKETS
 from harness.model.home import Home
+from harness.model.policy import Policy
 from harness.ports import Finding
 from harness.proc.isolation import Reached, inside, reach
 from harness.proc.view import Machine, View, objects_of, own_homes
 
 SETTINGS = ".claude"
-MEND = "apt-get install bubblewrap, and let this user make user namespaces; or isolation.level: container in one"
+MEND = "apt-get install bubblewrap socat, and let this user make user namespaces; or isolation.level: container in one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,51 @@ def examine(loaded: Loaded, home: Home, environ: Mapping[str, str]) -> tuple[Rea
         return reached, [Finding("isolation", level, found, wished, MEND, ending)]
     if reached.level == "outer":
         return reached, list(_tried(reached, view, loaded, home))
+    if reached.level == "cli":
+        return reached, [_judged(view, home)]
     return reached, [Finding("isolation", "ok", f"{wished}, as wished. {_HOLDS[wished]}")]
 
 
 _HOLDS: Mapping[str, str] = {
     "none": "Nothing is held: agents and gates have the rights of this user",
+    "cli": (
+        "Held are Bash, by the CLI's own sandbox, and the CLI's file tools, by a hook that is asked before each call; "
+        "gates and set-up commands are not, they have the rights of this user"
+    ),
     "container": "What the container holds is up to whoever made it",
 }
+
+
+def _judged(view: View, home: Home) -> Finding:
+    """Level cli: the hook is asked for each hidden place, by its name and by a link. What Bash is held to only a
+    session can try.
+    """
+    home.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = home.state / f"canary-{secrets.token_hex(4)}"
+    try:
+        seen = _session(scratch).over(view)
+        policy = Policy((), tuple(map(str, seen.writable)), seen.territory())
+        tried = [*(("Read", place) for place in view.hidden), ("Write", home.config)]
+        through = list(_let_through(policy, scratch, tried))
+    finally:
+        fs.discard(scratch, under=home.state)
+    if through:
+        return Finding("isolation", "fail", f"cli, but file tools are let through to {', '.join(through)}", "nothing")
+    sandbox = "assumed on macOS, not tried" if sys.platform == "darwin" else "bubblewrap and socat work"
+    return Finding("isolation", "ok", f"cli ({sandbox}; {len(view.hidden)} hidden places tried). {_HOLDS['cli']}")
+
+
+def _let_through(policy: Policy, scratch: Path, tried: Sequence[tuple[str, Path]]) -> Iterator[str]:
+    from harness.agents.claude.paths import readings  # noqa: PLC0415 - other levels do not need the adapter
+
+    def allowed(tool: str, path: Path) -> bool:
+        calls = readings(tool, {"file_path": str(path)}, str(scratch / "workspace"), str(scratch / "tmp"))
+        return all(policy.judge(tool, call) is None for call in calls)
+
+    for number, (tool, place) in enumerate(tried):
+        link = scratch / "workspace" / f"link-{number}"
+        link.symlink_to(place)
+        yield from (f"{tool} {path}" for path in (place, link) if allowed(tool, path))
 
 
 def _tried(reached: Reached, view: View, loaded: Loaded, home: Home) -> Iterator[Finding]:

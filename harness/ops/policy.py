@@ -76,6 +76,7 @@ def _trial(policy: Policy, command: str, expected: str = "", level: str = "") ->
         word = "ask" if denial.ask else "denied"
         return Trial(command, word, denial.reason, expected != "allowed" if expected else None)
     if expected == "held":
-        by = "isolation outer" if level == "outer" else f"nothing: isolation {level}"
-        return Trial(command, "held" if level == "outer" else "allowed", by, level == "outer")
+        held = level in {"outer", "cli"}  # both hold what Bash runs
+        by = f"isolation {level}" if held else f"nothing: isolation {level}"
+        return Trial(command, "held" if held else "allowed", by, held)
     return Trial(command, "allowed", "", expected == "allowed" if expected else None)

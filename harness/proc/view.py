@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.model import hidden
+from harness.model.territory import Territory
 
 # In this order of precedence for one and the same path.
 _HIDDEN, _EMPTY, _READABLE, _WRITABLE = range(4)
@@ -59,12 +60,23 @@ class View:
                 made += ["--remount-ro", path]
         return made
 
-    def _words(self) -> dict[str, int]:
+    def territory(self) -> Territory:
+        """The same words for whoever is no kernel, also about what is not there yet. What is empty and in memory for
+        bubblewrap is hidden here.
+        """
+        words = self._words(there=False).items()
+        return Territory(
+            hidden=tuple(path for path, word in words if word in (_HIDDEN, _EMPTY)),
+            readable=tuple(path for path, word in words if word == _READABLE),
+            writable=tuple(path for path, word in words if word == _WRITABLE),
+        )
+
+    def _words(self, *, there: bool = True) -> dict[str, int]:
         said = ((_HIDDEN, self.hidden), (_EMPTY, self.empty), (_READABLE, self.readable), (_WRITABLE, self.writable))
         words: dict[str, int] = {}
         for word, paths in said:
             for path in paths:
-                if word in (_EMPTY, _WRITABLE) or path.exists():
+                if not there or word in (_EMPTY, _WRITABLE) or path.exists():
                     words[os.path.realpath(path)] = word
         return words
 

@@ -15,10 +15,11 @@ from types import ModuleType
 from typing import Any
 
 from harness import fs
-from harness.agents.claude import cli
+from harness.agents.claude import cli, sandbox
 from harness.agents.claude.hooks import Judge
 from harness.agents.claude.options import ClaudeOptions
 from harness.model.brief import Brief
+from harness.model.territory import Territory
 from harness.ports import AgentSession, Containment, Desk, Finding
 
 _SESSION_MODULE = "harness.agents.claude.session"
@@ -27,7 +28,8 @@ _SDK_SETS = frozenset({"CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SDK_READS_SESSION_
 
 class ClaudeAgent:
     """Implements ports.Agent. `policy` makes the judge of one session; `environ` is the operator's environment, for
-    PATH and `doctor`; `config` is the CLI's CLAUDE_CONFIG_DIR.
+    PATH and `doctor`; `config` is the CLI's CLAUDE_CONFIG_DIR; `territory` is what the CLI itself holds a session
+    to (level cli), None = nothing.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class ClaudeAgent:
         environ: Mapping[str, str],
         config: Path,
         name: str = "claude",
+        territory: Callable[[Brief], Territory | None] = lambda _brief: None,
     ) -> None:
         self.name = name
         self._options = options
@@ -46,6 +49,7 @@ class ClaudeAgent:
         self._containment = containment
         self._environ = environ
         self._config = config
+        self._territory = territory
         self._module: Future[ModuleType] | None = None
         # a cold start is a second of CPU: more of them at once than cores and all run into the SDK's own time-out
         self._spawning = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
@@ -68,6 +72,9 @@ class ClaudeAgent:
         assert self._module is not None
         loaded = await asyncio.wrap_future(self._module)
         environment = {**cli.environment(brief), **self._containment.arm(brief, self.cli)}
+        territory = self._territory(brief)
+        if territory is not None:
+            sandbox.prepare(brief.paths.home)
         start = loaded.Start(
             brief=brief,
             desk=desk,
@@ -75,6 +82,7 @@ class ClaudeAgent:
             environment=environment,
             program=_program(brief, self._containment.launcher, environment),
             judge=self._policy(brief),
+            territory=territory,
             containment=self._containment,
             spawning=self._spawning,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, create_sdk_mcp_server, tool
 
+from harness.agents.claude import sandbox
 from harness.agents.claude.hooks import CompletionHook, Judge, PolicyHook, RepetitionHook, WrapUpHook
 from harness.agents.claude.options import DEBUG_FILE, TOOLS, ClaudeOptions
 from harness.agents.claude.spending import Spending
 from harness.agents.claude.tools import PREFIX, SERVER, desk_tools
 from harness.model.brief import Brief
 from harness.model.events import Denied
+from harness.model.territory import Territory
 from harness.ports import Containment, Desk
 
 HOOK_SECONDS = 10.0
@@ -39,6 +42,7 @@ class Start:
     judge: Judge
     containment: Containment
     spawning: asyncio.Semaphore
+    territory: Territory | None = None
 
 
 def sdk_options(
@@ -78,6 +82,7 @@ def sdk_options(
         cli_path=start.program,
         env={**start.environment},
         setting_sources=list(options.setting_sources),
+        settings=json.dumps(sandbox.settings(start.territory)) if start.territory is not None else None,
         skills=[],
         include_partial_messages=True,
         verbatim_prompts=True,
