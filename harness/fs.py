@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.model.errors import DiskFull, HarnessError, Refused
@@ -16,10 +17,11 @@ def translate(exc: OSError, path: Path) -> HarnessError:
     return HarnessError(f"cannot write {path}: {exc.strerror}", hint=f"check owner and mode of {path.parent}")
 
 
-def replace(path: Path, data: bytes | str, *, mode: int = 0o600, durable: bool = False) -> None:
+def replace(path: Path, data: bytes | str | Iterable[bytes], *, mode: int = 0o600, durable: bool = False) -> None:
     """Write `path` so that a reader sees the old or the new content, never a part.
 
-    With `durable`, the content is on disk before the name points to it. Raises DiskFull or HarnessError.
+    With `durable`, the content is on disk before the name points to it. Raises DiskFull or HarnessError, and what
+    `data` raises where it comes in parts.
     """
     raw = data.encode() if isinstance(data, str) else data
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +30,7 @@ def replace(path: Path, data: bytes | str, *, mode: int = 0o600, durable: bool =
         # Not the module tempfile: it loads `random` and `shutil`, which cost a read command more than its question.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as out:
-            out.write(raw)
+            out.writelines([raw] if isinstance(raw, bytes) else raw)
             os.fchmod(out.fileno(), mode)
             if durable:
                 out.flush()
@@ -37,6 +39,9 @@ def replace(path: Path, data: bytes | str, *, mode: int = 0o600, durable: bool =
     except OSError as exc:
         temporary.unlink(missing_ok=True)
         raise translate(exc, path) from exc
+    except HarnessError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def append(path: Path, line: str, *, mode: int = 0o600) -> None:
@@ -68,8 +73,11 @@ def discard(folder: Path, *, under: Path) -> None:
     if target.exists():
         import shutil  # noqa: PLC0415 - dear, and only for deleting
 
-        _unlock(target)
-        shutil.rmtree(target)
+        try:
+            shutil.rmtree(target)
+        except PermissionError:
+            _unlock(target)
+            shutil.rmtree(target)
 
 
 def _unlock(folder: Path) -> None:
