@@ -121,9 +121,9 @@ async def test_an_interrupted_item_that_is_removed_is_not_waited_for(loop: Engin
 
 
 async def test_until_lets_what_runs_finish_and_begins_nothing_more(loop: Engine) -> None:
-    await loop.add("one", {"sleep": 0.6}, *work("one"))
+    await loop.add("one", {"sleep": 1.6}, *work("one"))
     await loop.add("two")
-    await loop.run(until=loop.now + timedelta(seconds=0.4))
+    await loop.run(until=loop.now + timedelta(seconds=1.2))
     assert await loop.outcomes("one", "two") == ["verified", None]
 
 
