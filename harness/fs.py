@@ -20,8 +20,7 @@ def translate(exc: OSError, path: Path) -> HarnessError:
 def replace(path: Path, data: bytes | str | Iterable[bytes], *, mode: int = 0o600, durable: bool = False) -> None:
     """Write `path` so that a reader sees the old or the new content, never a part.
 
-    With `durable`, the content is on disk before the name points to it. Raises DiskFull or HarnessError, and what
-    `data` raises where it comes in parts.
+    With `durable`, the content is on disk before the name points to it. Raises DiskFull or HarnessError.
     """
     raw = data.encode() if isinstance(data, str) else data
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,9 +38,6 @@ def replace(path: Path, data: bytes | str | Iterable[bytes], *, mode: int = 0o60
     except OSError as exc:
         temporary.unlink(missing_ok=True)
         raise translate(exc, path) from exc
-    except HarnessError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def append(path: Path, line: str, *, mode: int = 0o600) -> None:

@@ -37,6 +37,7 @@ from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.patience import PatientBooks
 from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
+from harness.engine.scrubbing import Scrubber
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
 from harness.engine.state import LoopState
@@ -52,6 +53,7 @@ from harness.model.environment import agents_share
 from harness.model.errors import DiskFull
 from harness.model.home import Home
 from harness.model.journal import Entry
+from harness.model.redact import Redactor
 from harness.model.work import Lease
 from harness.ports import Agent, Journalist, LeaseRules
 from harness.proc.contain import Reaper
@@ -61,6 +63,7 @@ from harness.store.files import SessionFiles
 from harness.store.reading import open_writer
 from harness.store.sqlite import SqliteStore
 from harness.store.thread import StoreThread
+from harness.store.transcripts import CliTranscripts
 
 SHIPPED_PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 
@@ -128,7 +131,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     books = PatientBooks(thread, clock, state, lambda full: _full(journalist, full))
     fence = make_fence(loaded, home, environ)
     extra = loaded.environment()
-    agents = make_agents(loaded, home, agents_share(environ, extra), state.run, fence)
+    shared = agents_share(environ, extra)
+    agents = make_agents(loaded, home, shared, state.run, fence)
     planner = ConfigPlanner(loaded, agents)
     workspaces = GitWorkspaces(home.worktrees, under=home.state, benches=home.benches)
     environments = Environments(home, state.run, environ, extra, fence)
@@ -143,7 +147,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     interrupts = Interrupts(books, clock, state, home, switches, most)
     guards = make_guards(books, clock, state, planner, home.interrupt_file, sources(planner))
     dossiers = Dossiers(books, clock, home, records, records.dossier)
-    witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home))
+    scrubber = Scrubber(books, clock, state, CliTranscripts(home.claude, Redactor(shared)))
+    witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home), scrubber)
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
     prover = GateProver(loaded, environments, merger, home)
     aftermath = make_aftermath(books, clock, state, home, merger, prover, planner, environments)
@@ -166,7 +171,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
         guards, readers, fence, tools,
     )  # fmt: skip
-    parts.others = _beside_the_worker(parts, processes, records)
+    parts.others = (*_beside_the_worker(parts, processes, records), scrubber)
     return parts
 
 

@@ -27,7 +27,17 @@ from harness.ports.git import (
 )
 from harness.ports.prompts import Prompt, Prompts
 from harness.ports.store import Added, Books, LeaseRules, Orphan, Settlement, Store
-from harness.ports.surroundings import Check, Clock, Finding, Gauge, Journalist, Processes, Records
+from harness.ports.surroundings import (
+    Check,
+    Clock,
+    Finding,
+    Gauge,
+    Journalist,
+    Processes,
+    Records,
+    Scrubbed,
+    Transcripts,
+)
 
 __all__ = [
     "Added",
@@ -63,9 +73,11 @@ __all__ = [
     "Reply",
     "RepositoryRef",
     "Runner",
+    "Scrubbed",
     "Seal",
     "Settlement",
     "Store",
+    "Transcripts",
     "Try",
     "Upkeep",
     "Ways",

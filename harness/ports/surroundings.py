@@ -76,3 +76,19 @@ class Processes(Protocol):
         one that is not known.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """What became of the transcript of a session: files looked through, secrets blotted out."""
+
+    files: int
+    blots: int
+
+
+class Transcripts(Protocol):
+    """The conversations as the CLI keeps them."""
+
+    def scrub(self, row: SessionRow) -> Scrubbed:
+        """Blot secrets out of a conversation that nobody goes on in. Blocking. Raises DiskFull or HarnessError."""
+        ...

@@ -96,6 +96,14 @@ class StoreReader(Database):
             found = self.all("sessions_all", limit=limit)
         return [rows.session(row) for row in found]
 
+    def unscrubbed(self, *, item: str | None = None, after: str = "", limit: int = 50) -> Sequence[SessionRow]:
+        """Ended sessions of done items whose transcripts nobody has looked through for secrets, oldest first."""
+        if item is None:
+            found = self.all("sessions_unscrubbed", after=after, limit=limit)
+        else:
+            found = self.all("sessions_unscrubbed_of_item", item=item, after=after, limit=limit)
+        return [rows.session(row) for row in found]
+
     # --- pauses and integrations --------------------------------------------------------------------------------------
 
     def pauses(self) -> Sequence[Pause]:

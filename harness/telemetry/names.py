@@ -101,6 +101,8 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "checkout.moved": _warn("A branch or HEAD of the checkout moved while a session ran"),
         "checkout.touched": _warn("Files of the checkout changed while a session ran that nothing fences in"),
         "checkout.unseen": _warn("The checkout could not be looked at beside a session"),
+        "transcript.scrubbed": _info("Transcript of finished work looked through for secrets", 1),
+        "transcript.left": _warn("Transcript of finished work could not be looked through; tried again in an hour"),
         "refs.dropped": _info("Refs of work that was finished long ago were deleted"),
         "refs.left": _warn("Refs of finished work could not be looked after"),
         "session.unwritten": _warn("The files of a session could not be written"),

@@ -51,6 +51,21 @@ SELECT * FROM sessions
 WHERE status IN ('spawning', 'running', 'waiting_api', 'stopping') AND (:item IS NULL OR item = :item)
 ORDER BY seq DESC LIMIT :limit
 
+-- name: sessions_unscrubbed
+-- Ended sessions of done items whose transcripts are not looked through yet, oldest first; `after` is an id.
+SELECT sessions.* FROM sessions INDEXED BY sessions_unscrubbed JOIN items ON items.id = sessions.item
+WHERE sessions.scrubbed = 0 AND sessions.seq > coalesce((SELECT seq FROM sessions WHERE id = :after), 0)
+  AND sessions.status NOT IN ('spawning', 'running', 'waiting_api', 'stopping') AND items.state = 'done'
+ORDER BY sessions.seq LIMIT :limit
+
+-- name: sessions_unscrubbed_of_item
+-- The same of one item.
+SELECT sessions.* FROM sessions JOIN items ON items.id = sessions.item
+WHERE sessions.item = :item AND sessions.scrubbed = 0
+  AND sessions.seq > coalesce((SELECT seq FROM sessions WHERE id = :after), 0)
+  AND sessions.status NOT IN ('spawning', 'running', 'waiting_api', 'stopping') AND items.state = 'done'
+ORDER BY sessions.seq LIMIT :limit
+
 -- name: decision_insert
 -- A question to a person.
 INSERT INTO decisions (item, session, question, options, asked_at)
