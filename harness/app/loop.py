@@ -126,7 +126,10 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             await _say_unclean(parts)
             await beware(parts)
             await parts.guards.begin()
-            await parts.books(lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now()))
+            level = parts.fence.reached.level
+            await parts.books(
+                lambda s: s.begin_run(state.run, pid=me.pid, version=__version__, now=clock.now(), isolation=level)
+            )
             parts.books.patient = True
             await parts.timekeeper.begin()
             await parts.reconciler.tick()

@@ -34,7 +34,15 @@ def _head(now: Snapshot, where: Screen) -> str:
     span = f" {ago((now.at - now.since).total_seconds())}" if now.since else ""
     pid = f"pid {now.pid}, " if now.pid else ""
     state = where.style(f"{mark} {now.state}", colour, "bold")
-    return f"{state}{span}  ({pid}v{now.version}, {now.home})"
+    return f"{state}{span}  ({pid}v{now.version}, {now.home}){_isolation(now, where)}"
+
+
+def _isolation(now: Snapshot, where: Screen) -> str:
+    if now.isolation is None:
+        return ""
+    if now.isolation == "none":
+        return "  " + where.style("! isolation none", "red", "bold")
+    return f"  isolation {now.isolation}"
 
 
 def _sessions(now: Snapshot) -> Iterator[str]:

@@ -19,6 +19,7 @@ from harness.model.home import Home
 from harness.model.session import FINAL, SessionRow
 from harness.ops.answers import Document, Rows, Stream
 from harness.ops.books import full_id, reading_if_any, running
+from harness.store.reached import reached_isolation
 from harness.store.reader import StoreReader
 
 T = TypeVar("T")
@@ -71,7 +72,8 @@ def _id(home: Home, store: StoreReader | None, name: str) -> str:
 def latest(home: Home) -> Document:
     """The newest session on one page."""
     found = find(home, "latest")
-    return Document("loop.session/1", {**_facts(found), "metrics": _metrics(home, found)})
+    facts = {**_facts(found), "isolation": reached_isolation(home.session(found.id))}
+    return Document("loop.session/1", {**facts, "metrics": _metrics(home, found)})
 
 
 def list_(home: Home, now: datetime, *, limit: int = 50, item: str | None = None) -> Rows:
@@ -79,7 +81,7 @@ def list_(home: Home, now: datetime, *, limit: int = 50, item: str | None = None
     with reading_if_any(home) as store:
         wanted = full_id(store, "item", item) if store is not None and item is not None else None
         rows = store.sessions(item=wanted, limit=limit + 1) if store is not None else []
-    listed = [_row(row) for row in rows[:limit]]
+    listed = [{**_row(row), "isolation": reached_isolation(home.session(row.id))} for row in rows[:limit]]
     return Rows("loop.sessions/1", listed, now, LIST_COLUMNS, truncated=len(rows) > limit, empty=_NONE)
 
 

@@ -22,7 +22,7 @@ from harness.ops.followups import outstanding
 from harness.proc.lock import holder
 from harness.proc.resources import disk, memory
 from harness.store.reader import StoreReader
-from harness.store.reports import latest_attempts, latest_run, outcomes_since, spend_since, strains
+from harness.store.reports import Run, latest_attempts, latest_run, outcomes_since, spend_since, strains
 
 PERIOD = timedelta(hours=24)
 WHOLE = frozenset({"loop", "credential"})
@@ -57,7 +57,9 @@ class Spend:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`state` running, paused or stopped; `counts` items by state, `outcomes` settled attempts of the period."""
+    """`state` running, paused or stopped; `counts` items by state, `outcomes` settled attempts of the period;
+    `isolation` the level that the running loop reached.
+    """
 
     state: str
     at: datetime
@@ -65,6 +67,7 @@ class Snapshot:
     version: str
     pid: int | None
     since: datetime | None
+    isolation: str | None = None
     reasons: tuple[str, ...] = ()
     unpushed: int = 0
     sessions: tuple[LiveSession, ...] = ()
@@ -89,13 +92,15 @@ def take(home: Home, now: datetime) -> Snapshot:
     with reading_if_any(home) as store:
         pauses = store.pauses() if store is not None else ()
         whole = paused_by(home, pauses)
+        run = _run(store) if alive else None
         found = Snapshot(
             state="stopped" if not alive else "paused" if whole else "running",
             at=now,
             home=str(home.root),
             version=__version__,
             pid=loop_pid(home) if alive else None,
-            since=_since(home, store) if alive else None,
+            since=(run.began_at if run is not None else _locked_at(home)) if alive else None,
+            isolation=run.isolation if run is not None else None,
             reasons=tuple(_reasons(alive, whole, pauses, store)),
             resources=_resources(home),
         )
@@ -181,9 +186,10 @@ def _unpushed(rows: Sequence[Integration]) -> Iterator[str]:
         yield f"unpushed {len(waiting)} on {branch} of {repo}{why}"
 
 
-def _since(home: Home, store: StoreReader | None) -> datetime | None:
+def _run(store: StoreReader | None) -> Run | None:
+    """The run that goes on, once it has said so."""
     run = latest_run(store) if store is not None else None
-    return run.began_at if run is not None and run.ended_at is None else _locked_at(home)
+    return run if run is not None and run.ended_at is None else None
 
 
 def _locked_at(home: Home) -> datetime | None:

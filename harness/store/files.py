@@ -13,6 +13,7 @@ from typing import Any
 from harness import fs
 from harness.model.session import FINAL, SessionRow
 from harness.store.mirror import Absorbed, QueueMirror
+from harness.store.reached import reached_isolation
 
 __all__ = ["Absorbed", "QueueMirror", "SessionFiles"]
 
@@ -58,11 +59,14 @@ class SessionFiles:
             raise fs.translate(exc, self.current_path) from exc
 
     def state(self, row: SessionRow, **facts: Any) -> None:
-        """`session.json` and its copy in `docs/sessions`: the row, and facts it does not have."""
+        """`session.json` and its copy in `docs/sessions`: the row, and facts it does not have; `isolation` is the level
+        that was reached, null before the agent is started.
+        """
         document: dict[str, Any] = {"schema": SESSION_SCHEMA, "session_id": row.id, "work_item": row.item}
         document |= {each.name: getattr(row, each.name) for each in fields(row) if each.name not in {"id", "item"}}
         if row.status in FINAL:
             document["pid"] = None
+        document["isolation"] = reached_isolation(self._sessions / row.id)
         text = _pretty(document | facts)
         fs.replace(self._sessions / row.id / "session.json", text)
         fs.replace(self._docs / f"{row.id}.json", text, mode=_SHARED)

@@ -17,10 +17,12 @@ class Journal(StoreReader):
         with self.together():
             self.record(entry)
 
-    def begin_run(self, run: str, *, pid: int, version: str, now: datetime) -> None:
+    def begin_run(self, run: str, *, pid: int, version: str, now: datetime, isolation: str | None = None) -> None:
         with self.together():
-            self.run("run_insert", run=run, pid=pid, version=version, now=rows.ms(now))
-            self.record(Entry(now, "run.begun", "loop", data={"run": run, "pid": pid, "version": version}))
+            self.run("run_insert", run=run, pid=pid, version=version, now=rows.ms(now), isolation=isolation)
+            data = {"run": run, "pid": pid, "version": version}
+            data |= {"isolation": isolation} if isolation is not None else {}
+            self.record(Entry(now, "run.begun", "loop", data=data))
 
     def end_run(self, run: str, *, reason: str, iterations: int, now: datetime) -> None:
         with self.together():

@@ -20,7 +20,10 @@ _LAST = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One start-to-stop of the loop; `ended_at` is None while it runs, and for good if it was killed."""
+    """One start-to-stop of the loop; `ended_at` is None while it runs, and for good if it was killed.
+
+    `isolation` is the level that it reached, None where that is not known.
+    """
 
     run: str
     pid: int
@@ -29,6 +32,7 @@ class Run:
     ended_at: datetime | None
     reason: str | None
     iterations: int | None
+    isolation: str | None = None
 
 
 def ids_like(database: Database, noun: str, prefix: str, limit: int = 4) -> Sequence[str]:

@@ -61,9 +61,9 @@ class ForgetfulBreaker(SimulatedStore):
 
     _begun: datetime | None = None
 
-    def begin_run(self, run: str, *, pid: int, version: str, now: datetime) -> None:
+    def begin_run(self, run: str, *, pid: int, version: str, now: datetime, isolation: str | None = None) -> None:
         self._begun = now
-        super().begin_run(run, pid=pid, version=version, now=now)
+        super().begin_run(run, pid=pid, version=version, now=now, isolation=isolation)
 
     def streak(self, limit: int) -> Sequence[AttemptRow]:
         begun = self._begun

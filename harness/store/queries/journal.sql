@@ -21,8 +21,8 @@ SELECT coalesce(max(seq), 0) AS seq FROM journal
 
 -- name: run_insert
 -- One start of the loop.
-INSERT INTO runs (run, pid, version, began_at, began_seq)
-VALUES (:run, :pid, :version, :now, (SELECT coalesce(max(seq), 0) + 1 FROM journal))
+INSERT INTO runs (run, pid, version, began_at, isolation, began_seq)
+VALUES (:run, :pid, :version, :now, :isolation, (SELECT coalesce(max(seq), 0) + 1 FROM journal))
 
 -- name: run_end
 -- Its end.

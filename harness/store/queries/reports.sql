@@ -8,7 +8,7 @@ SELECT id FROM sessions WHERE id >= :low AND id < :high ORDER BY id LIMIT :limit
 
 -- name: run_latest
 -- The newest start of the loop.
-SELECT run, pid, version, began_at, ended_at, reason, iterations FROM runs ORDER BY began_seq DESC LIMIT 1
+SELECT run, pid, version, began_at, ended_at, reason, iterations, isolation FROM runs ORDER BY began_seq DESC LIMIT 1
 
 -- name: outcomes_since
 -- How settled attempts ended.
