@@ -20,6 +20,7 @@ from tests.kit.briefs import paths
 from tests.kit.loop import COMPLETE, DONE, bash, commit, make_home, make_repository, sessions, yard
 
 pytestmark = pytest.mark.process
+TOKEN = "ghp_" + "c" * 36
 REACHED = reach("cli", os.environ["PATH"], View())
 needs_cli = pytest.mark.skipif(REACHED.level != "cli", reason=f"the CLI's sandbox cannot work here: {REACHED.why}")
 linux = pytest.mark.skipif(sys.platform == "darwin", reason="on macOS the CLI uses the system's own sandbox")
@@ -107,7 +108,7 @@ def test_an_agent_works_and_neither_bash_nor_its_file_tools_reach_anything_else(
     user, home, app = tmp_path / "user", tmp_path / "home", tmp_path / "app"
     tried = bash(
         f"cat {user}/.ssh/id {home}/state/harness.db; echo x > {home}/planted; echo x > {app}/.git/hooks/post-merge; "
-        "echo '{}' > .claude/settings.json; echo ok > $HOME/mine; echo ok > $TMPDIR/mine"
+        f"echo '{{}}' > .claude/settings.json; echo {TOKEN}; echo ok > $HOME/mine; echo ok > $TMPDIR/mine"
     )
     files = {
         "tools": [
@@ -135,4 +136,9 @@ def test_an_agent_works_and_neither_bash_nor_its_file_tools_reach_anything_else(
         assert [path for path in planted if path.exists()] == []
         assert place.item("probe").outcome == "verified"
         assert place.git("ls-tree", "-r", "--name-only", "main").split() == ["README.md", "made-by-tool", "work.txt"]
-        assert {path.stat().st_mode & 0o777 for path in place.home.claude.rglob("*.jsonl")} == {0o600}
+        transcripts = list(place.home.claude.rglob("*.jsonl"))
+        assert {path.stat().st_mode & 0o777 for path in transcripts} == {0o600}
+        assert [path for path in transcripts if TOKEN in path.read_text()] == []
+        with place.store() as store:
+            (scrubbed,) = [e for e in store.journal(session=row.id) if e.kind == "transcript.scrubbed"]
+        assert scrubbed.data["blots"] > 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.app.fence import Fence
+from harness.engine.preparing import transcript_path
 from harness.proc.isolation import reach
 from harness.proc.view import View
 from tests.kit.briefs import paths
@@ -107,6 +109,23 @@ def test_a_session_is_resumed_behind_the_fence(tmp_path: Path) -> None:
         before, after = place.sessions("one")
         assert after.claude_session_id == before.claude_session_id
         assert {record(place, row.id)["reached_isolation"] for row in (before, after)} == {"outer"}
+
+
+def test_a_session_sees_its_own_transcripts_and_no_others(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    first, second = (paths(state / name, f"ses_{number:012}") for number, name in enumerate("ab"))
+    first, second = (replace(each, claude=state / "claude") for each in (first, second))
+    fence = Fence("outer", required=True, reached=REACHED, base=View(hidden=(state,)))
+    mine, other = (
+        transcript_path(each.claude, each.workspace, "00000000-0000-0000-0000-000000000000") for each in (first, second)
+    )
+    for path in (mine, other):
+        path.parent.mkdir(parents=True)
+        path.write_text(f"said in {path.parent.name}")
+    argv = fence.agent(first, Path("/bin/sh"))["argv"]
+    assert isinstance(argv, list)
+    read = subprocess.run([*argv, "--", "/bin/cat", str(mine), str(other)], capture_output=True, check=False)
+    assert read.stdout.decode() == f"said in {mine.parent.name}"
 
 
 def test_a_link_an_agent_left_in_place_of_its_settings_opens_nothing(tmp_path: Path) -> None:
