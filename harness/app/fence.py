@@ -59,7 +59,11 @@ class Fence:
         return {"TMPDIR": str(short)}
 
     def findings(self) -> Iterator[Finding]:
-        """What to say of a level that is not the wished one. Raises ConfigError if it is required."""
+        """What to say of a level that is not the wished one. Raises ConfigError if it is required, or if what the
+        reached one needs cannot be had: here, and not in every session.
+        """
+        if self.runs is not None:
+            self.temporary(self.runs / "12345678" / "tmp" / "ses_0123456789ab")
         if self.reached.level == self.wished:
             return
         found = f"reached {self.reached.level}, wished {self.wished}: {self.reached.why}"

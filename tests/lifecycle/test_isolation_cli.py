@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from harness.app.fence import Fence
+from harness.app.shortcut import shortcut
 from harness.config.load import load
 from harness.model.errors import ConfigError
 from harness.model.home import Home
@@ -69,6 +71,48 @@ def test_outer_falls_to_cli_and_says_why(tmp_path: Path) -> None:
 def test_outer_falls_to_none_without_socat_and_says_both(tmp_path: Path) -> None:
     reached = reach("outer", programs(tmp_path / "bin", bwrap=ONLY_FOR_THE_CLI), View())
     assert (reached.level, "Cannot mount" in reached.why, "socat not installed" in reached.why) == ("none", True, True)
+
+
+def system_tmp(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_deep_home_gets_a_short_name_for_its_temporary_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as short:
+        tmp = system_tmp(Path(short) / "t", monkeypatch)
+        runs = Path(short) / ("deep/" * 20) / "state/runs"
+        fence = Fence("cli", reached=Reached("cli"), runs=runs)
+        session = runs / "01234567/tmp/ses_0123456789ab"
+        session.mkdir(parents=True)
+        for _start in range(2):
+            assert list(fence.findings()) == []
+            told = Path(fence.temporary(session)["TMPDIR"])
+        assert told.samefile(session)
+        assert len(f"{told}/claude-socks-0123456789abcdef.sock") <= 107
+        assert len(list(tmp.iterdir())) == 1
+
+
+@pytest.mark.parametrize("made", ["folder", "file", "link"])
+def test_what_is_in_the_way_of_the_short_name_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    system_tmp(tmp_path / "t", monkeypatch)
+    runs = tmp_path / "state/runs"
+    link = shortcut(runs)
+    link.unlink()
+    link.symlink_to("/etc") if made == "link" else link.touch() if made == "file" else link.mkdir()
+    with pytest.raises(ConfigError, match="in the way"):
+        list(Fence("cli", reached=Reached("cli"), runs=runs).findings())
+
+
+def test_a_temporary_folder_that_is_too_long_itself_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system_tmp(tmp_path / ("long" * 20), monkeypatch)
+    with pytest.raises(ConfigError, match="too long"):
+        list(Fence("cli", reached=Reached("cli"), runs=tmp_path / "runs").findings())
 
 
 @pytest.mark.parametrize("level", ["cli", "none"])
@@ -142,3 +186,4 @@ def test_an_agent_works_and_neither_bash_nor_its_file_tools_reach_anything_else(
         with place.store() as store:
             (scrubbed,) = [e for e in store.journal(session=row.id) if e.kind == "transcript.scrubbed"]
         assert scrubbed.data["blots"] > 0
+        shortcut(place.home.run_folder("")).unlink()
