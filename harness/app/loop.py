@@ -30,7 +30,6 @@ from harness.proc.lock import FileLock, holder
 from harness.store.reports import Run, latest_run
 from harness.store.sqlite import SqliteStore
 
-GOOD = ("verified", "claimed")
 PAUSED, UNAUTHENTICATED, FORCED = 5, 77, 130
 
 

@@ -1,4 +1,4 @@
-"""P16: a bug is fixed with a test that shows it, proved by the whole suite, reviewed, and the evidence can be verified."""
+"""P16: a bug is fixed with a test that shows it, proved by the whole suite, reviewed, with evidence that is verified."""
 
 from __future__ import annotations
 
