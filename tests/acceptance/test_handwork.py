@@ -368,7 +368,8 @@ def test_an_interrupted_hand_in_is_with_its_person_at_once(loop: Caller) -> None
     by_hand(take(loop))
     ends = started(loop, "queue", "submit", "one")
     try:
-        until(lambda: any(loop.home.benches.glob("*/begun")), 60, "the gate")
+        until(lambda: any(loop.home.benches.glob("*/begun")) or ends.poll() is not None, 60, "the gate")
+        assert ends.poll() is None, item(loop)
         ends.send_signal(signal.SIGINT)
         assert ends.wait(60) != 0
     finally:

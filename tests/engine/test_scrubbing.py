@@ -102,7 +102,7 @@ async def test_every_file_of_a_conversation_is_looked_through_once(tmp_path: Pat
 async def test_unfinished_work_keeps_its_conversation_as_the_api_signed_it(tmp_path: Path) -> None:
     async with engine(tmp_path, gate="false") as loop:
         await loop.add("one")
-        await loop.run(drain=True)
+        await loop.run(once=True)
         assert (await loop.item("one")).state is not WorkState.DONE
         (row,) = await loop.sessions("one")
         path = transcript(row, line(SECRET))
