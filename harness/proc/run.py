@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.model.errors import Busy, HarnessError
 from harness.proc.contain import (
@@ -23,6 +23,8 @@ from harness.proc.contain import (
 )
 from harness.proc.identity import Identity, identify
 from harness.proc.tree import end
+
+T = TypeVar("T")
 
 TAIL_BYTES = 4096
 
@@ -78,16 +80,21 @@ async def run_contained(
     )  # fmt: skip
     write_spec(files["spec"], spec)
     began = time.monotonic()
-    process = await _spawn(argv[1:], cwd, {**env, SPEC_VARIABLE: str(files["spec"]), "HARNESS_SESSION": session}, stdin)
+    environment = {**env, SPEC_VARIABLE: str(files["spec"]), "HARNESS_SESSION": session}
+    process, cancelled = await _to_the_end(_spawn(argv[1:], cwd, environment, stdin))
     root = identify(process.pid)
     timed_out = False
     try:
+        if cancelled is not None:
+            raise cancelled
         async with asyncio.timeout(timeout_seconds):
             await process.wait()
     except TimeoutError:
         timed_out = True
     finally:
-        await _to_the_end(_end(process, root, grace_seconds, session, files["record"]))
+        _, cancelled = await _to_the_end(_end(process, root, grace_seconds, session, files["record"]))
+        if cancelled is not None:
+            raise cancelled
     return _exit(process, await _complaint(process), read_record(files["record"]), log, timed_out, began)
 
 
@@ -110,8 +117,8 @@ async def _end(process: Process, root: Identity | None, grace_seconds: float, se
         await asyncio.to_thread(end_leftovers, written, session)
 
 
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Finish `work` however often this task is cancelled meanwhile; then let the cancellation through."""
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
+    """Finish `work` however often this task is cancelled meanwhile: its result, and the cancellation to let through."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -119,9 +126,7 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
             await asyncio.shield(task)
         except asyncio.CancelledError as exc:
             cancelled = exc
-    task.result()
-    if cancelled is not None:
-        raise cancelled
+    return task.result(), cancelled
 
 
 async def _complaint(process: Process) -> str:

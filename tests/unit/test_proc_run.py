@@ -79,6 +79,25 @@ async def test_cancellation_ends_the_whole_tree_first(run, den, tmp_path):
     assert den.living() == []
 
 
+async def test_cancellation_while_it_is_being_started_ends_the_whole_tree_too(run, den, tmp_path, monkeypatch):
+    start, log, begun = asyncio.create_subprocess_exec, tmp_path / "gate.log", asyncio.Event()
+
+    async def slowly(*argv: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await start(*argv, **options)
+        await asyncio.to_thread(wait_until, lambda: log.exists() and b"ready" in log.read_bytes())
+        begun.set()
+        await asyncio.sleep(0.1)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slowly)
+    task = asyncio.ensure_future(run(sys.executable, *den.zoo("then-ignore", "plain", "daemon")))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert den.living() == []
+
+
 @pytest.mark.parametrize(("argv", "code"), [(["/no/such"], 127), (["/etc/passwd"], 126), (["sh", "-c", "nosuch"], 127)])
 async def test_command_that_cannot_start_is_told_apart(run, argv, code):
     done = await run(*argv)
