@@ -285,7 +285,9 @@ def wrong_with(here: World, name: str, case: Case) -> list[str]:
     if here.remotes[name].git("rev-parse", "main") != here.before[name]:
         wrong.append("its remote was moved")
     rows = place.sessions(name)
-    if len(rows) > 1 and case.ending != "base_red":  # a red base is probed again, on a slow machine before all have ended
+    if (
+        len(rows) > 1 and case.ending != "base_red"
+    ):  # a red base is probed again, on a slow machine before all have ended
         wrong.append(f"had {len(rows)} sessions")
     if case.saved and not all(case.saved in saved_files(here.apps[name], row.id) for row in rows):
         wrong.append(f"{case.saved} is in no ref of {[row.id for row in rows]}")
