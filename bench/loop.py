@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -97,7 +98,7 @@ def rounds(folder: Path, user: User, count: int) -> Iterator[tuple[float, float,
     home = Home(user.home)
     for number in range(count + WARM):
         item, at = added(home, number)
-        row = wait_for(lambda item=item: settled(home, item), 60)
+        row = wait_for(partial(settled, home, item), 60)
         assert row["outcome"] == "verified", row
         alone = bare(folder, user, number)
         if number >= WARM:

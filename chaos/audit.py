@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chaos.field import Field
 from chaos.journal import entries, reading, states
-from harness.testing.auditor import Auditor
+from harness.testing.auditor import Auditor, reader
 from tests.kit.loop import Yard
 
 NEVER = 1_000_000_000
@@ -26,7 +26,7 @@ def audit(field: Field) -> list[str]:
 
 def _journal(field: Field) -> Iterator[str]:
     """No entry missing, legal moves only, fences grow by one, no stale write, nothing settled or counted twice."""
-    with closing(Auditor(field.yard.home.database, "app", NEVER)) as auditor:
+    with closing(Auditor(reader(field.yard.home.database), "app", NEVER)) as auditor:
         auditor.compare()
         yield from auditor.violations
 

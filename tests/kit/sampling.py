@@ -59,9 +59,9 @@ class Sampler:
                 self.samples.append(sample())
                 self.told(self.settled)
 
-    def line(self, level: str, kind: str, **facts: Any) -> None:
+    def line(self, level: str, event: str, **facts: Any) -> None:
         if level == "ERROR":
-            self.wrong.append(f"{kind} {facts}")
+            self.wrong.append(f"{event} {facts}")
 
 
 def slope(values: Sequence[float]) -> float:
