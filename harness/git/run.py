@@ -21,6 +21,7 @@ from typing import IO
 
 from harness.git.foreign import REF, SHA
 from harness.model.errors import DiskFull, GitError, HarnessError, ToolMissing
+from harness.shielded import to_the_end
 
 TIMEOUT_SECONDS = 120.0
 CAPTURE_BYTES = 64 << 20
@@ -194,8 +195,11 @@ class Git:
             stdin = files.enter_context(feed.open("rb")) if isinstance(feed, Path) else (PIPE if feed else DEVNULL)
             stdout = files.enter_context(sink.open("wb")) if sink else PIPE
             folder = self.work_tree or self.git_dir
-            process = await _start(self._argv(arguments), folder, environment, stdin, stdout)
+            started = _start(self._argv(arguments), folder, environment, stdin, stdout)
+            process, cancelled = await to_the_end(started)
         try:
+            if cancelled is not None:
+                raise cancelled
             async with asyncio.timeout(self.timeout_seconds):
                 return await _talk(process, feed if isinstance(feed, bytes) else b"", arguments)
         except TimeoutError as exc:

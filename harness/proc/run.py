@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from harness.model.errors import Busy, HarnessError
 from harness.proc.contain import (
@@ -23,8 +22,7 @@ from harness.proc.contain import (
 )
 from harness.proc.identity import Identity, identify
 from harness.proc.tree import end
-
-T = TypeVar("T")
+from harness.shielded import to_the_end
 
 TAIL_BYTES = 4096
 
@@ -81,7 +79,7 @@ async def run_contained(
     write_spec(files["spec"], spec)
     began = time.monotonic()
     environment = {**env, SPEC_VARIABLE: str(files["spec"]), "HARNESS_SESSION": session}
-    process, cancelled = await _to_the_end(_spawn(argv[1:], cwd, environment, stdin))
+    process, cancelled = await to_the_end(_spawn(argv[1:], cwd, environment, stdin))
     root = identify(process.pid)
     timed_out = False
     try:
@@ -92,7 +90,7 @@ async def run_contained(
     except TimeoutError:
         timed_out = True
     finally:
-        _, cancelled = await _to_the_end(_end(process, root, grace_seconds, session, files["record"]))
+        _, cancelled = await to_the_end(_end(process, root, grace_seconds, session, files["record"]))
         if cancelled is not None:
             raise cancelled
     return _exit(process, await _complaint(process), read_record(files["record"]), log, timed_out, began)
@@ -115,18 +113,6 @@ async def _end(process: Process, root: Identity | None, grace_seconds: float, se
     written = read_record(record)
     if written is not None and written.ended_at is None:
         await asyncio.to_thread(end_leftovers, written, session)
-
-
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
-    """Finish `work` however often this task is cancelled meanwhile: its result, and the cancellation to let through."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    return task.result(), cancelled
 
 
 async def _complaint(process: Process) -> str:

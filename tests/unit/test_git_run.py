@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from harness.git.record import Records
 from harness.git.run import Git
 from harness.git.seal import with_trailers
 from harness.model.errors import Busy, GitError, ToolMissing
+from tests.kit.loop import until
 
 
 @pytest.fixture
@@ -245,3 +247,27 @@ async def test_a_name_that_is_no_ref_reads_no_file(git: Git, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1" * 40)
     assert await git.ref(name) is None
+
+
+async def test_a_command_that_is_called_off_while_it_is_being_started_is_ended(
+    git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids, started = tmp_path / "pids", asyncio.Event()
+    slow, start = sleeper(git, 60, pids), asyncio.create_subprocess_exec
+
+    async def slowly(*argv: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await start(*argv, **options)
+        await asyncio.to_thread(until, lambda: len(pids.read_text().split()) == 2 if pids.exists() else False)
+        started.set()
+        await asyncio.sleep(0.1)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slowly)
+    task = asyncio.ensure_future(slow.run("hang"))
+    await started.wait()
+    task.cancel()
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - began < 10
+    assert await gone(pids)
