@@ -20,6 +20,7 @@ from harness.testing.world import World
 
 _FINAL = frozenset(status.value for status in FINAL)
 _MOST = Decimal(str(MOST_USD))
+_LONGEST_DAY_MS = 2 * 24 * 3600 * 1000
 _LATE_MS = 600_000
 """A session that ended just before midnight may be settled, and so counted, after it."""
 
@@ -111,11 +112,13 @@ class Ledger:
             yield "day_usd", budgets.day, _midnight(at), None, None
 
     def _spent(self, since: int, kind: str | None, item: str | None, *, late: bool = False) -> Decimal:
+        until = since + _LONGEST_DAY_MS if since else None  # beyond it: before a clock that was set back
         since -= _LATE_MS if late else 0
         costs = (
             each.cost
             for each in self._sessions.values()
             if each.cost is not None and (each.ended_ms or 0) >= since and _within(each, kind, item)
+            if until is None or (each.ended_ms or 0) < until
             if late or each.owner not in self._world.stale
         )
         return sum(costs, Decimal(0))
