@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.git import foreign
 from harness.git.record import META, Records
-from harness.git.repository import opened, tip
+from harness.git.repository import opened, own_git_dir, tip
 from harness.git.run import Git, readable
 from harness.git.workspace_health import names
 from harness.ports import Footprint, Move, RepositoryRef
@@ -33,7 +33,7 @@ class GitGrounds:
         files = await self._uncommitted(git, repo.path) if (repo.path / ".git").exists() else {}
         others = await asyncio.to_thread(self._workspaces)
         logs = {name: log.stat().st_size for name, log in _logs(repo, git, branch).items() if log.is_file()}
-        return Footprint(_head(_own_git_dir(repo, git)), at, files, others, logs)
+        return Footprint(_head(_checked_out(repo, git)), at, files, others, logs)
 
     async def moves(self, repo: RepositoryRef, branch: str, since: Footprint) -> Sequence[Move]:
         found: dict[str, Move] = {}
@@ -44,7 +44,7 @@ class GitGrounds:
 
     async def _uncommitted(self, git: Git, checkout: Path) -> Mapping[str, str]:
         """Paths that differ from the index or are new there, each with a mark of its content."""
-        users = replace(git, work_tree=checkout, git_dir=_pointed(checkout, git), users=True)
+        users = replace(git, work_tree=checkout, git_dir=own_git_dir(checkout), users=True)
         listed = await users.run("ls-files", "-z", "-m", "-d", "-o", "--exclude-standard", "--directory")
         root = checkout.resolve()
         paths = {name: root / os.fsdecode(name) for name in sorted(set(listed.names))[:MOST_FILES]}
@@ -58,19 +58,11 @@ class GitGrounds:
 
 
 def _logs(repo: RepositoryRef, git: Git, branch: str) -> Mapping[str, Path]:
-    return {branch: git.git_dir / "logs/refs/heads" / branch, "HEAD": _own_git_dir(repo, git) / "logs/HEAD"}
+    return {branch: git.git_dir / "logs/refs/heads" / branch, "HEAD": _checked_out(repo, git) / "logs/HEAD"}
 
 
-def _pointed(checkout: Path, git: Git) -> Path:
-    """The git directory of this very checkout: a linked worktree has an index of its own."""
-    pointer = checkout / ".git"
-    if pointer.is_dir():
-        return git.git_dir
-    return (checkout / pointer.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
-
-
-def _own_git_dir(repo: RepositoryRef, git: Git) -> Path:
-    return _pointed(repo.path, git) if (repo.path / ".git").exists() else git.git_dir
+def _checked_out(repo: RepositoryRef, git: Git) -> Path:
+    return own_git_dir(repo.path) if (repo.path / ".git").exists() else git.git_dir
 
 
 def _head(git_dir: Path) -> str:

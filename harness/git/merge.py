@@ -14,7 +14,7 @@ from harness.git.bench import bench
 from harness.git.combine import Combiner, Regenerate
 from harness.git.mutex import held
 from harness.git.push import Remote
-from harness.git.repository import opened
+from harness.git.repository import opened, own_git_dir
 from harness.git.revert import reverted
 from harness.git.run import ERROR_LINES, Git
 from harness.model.errors import Conflict, GitError, NotFastForward
@@ -146,7 +146,7 @@ async def _checkouts(git: Git, branch: str) -> list[Path]:
 
 async def _advance_checkout(git: Git, folder: Path, branch: str, commit: str) -> None:
     """`git merge --ff-only` in the user's own checkout, their filters on, every hook off; their changes stay."""
-    own = replace(git, git_dir=_own_git_dir(folder), work_tree=folder, users=True)
+    own = replace(git, git_dir=own_git_dir(folder), work_tree=folder, users=True)
     merged = await own.run("merge", "--ff-only", "--no-stat", "--no-verify-signatures", "-q", commit, accept=range(256))
     if merged.code == 0:
         return
@@ -168,13 +168,6 @@ async def _advance_ref(git: Git, branch: str, commit: str, expected: str) -> Non
         if "but expected" not in exc.message:
             raise
         raise NotFastForward(f"{branch} has moved from {expected[:12]} meanwhile", cause=exc.cause) from exc
-
-
-def _own_git_dir(folder: Path) -> Path:
-    pointer = folder / ".git"
-    if pointer.is_dir():
-        return pointer
-    return (folder / pointer.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
 
 
 def _in_the_way(messages: str) -> list[str]:

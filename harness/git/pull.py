@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.git.repository import git_dir, opened
+from harness.git.repository import git_dir, opened, own_git_dir
 from harness.git.run import ERROR_LINES, Git, readable
 from harness.model.errors import NotFastForward
 from harness.ports import RepositoryRef
@@ -81,11 +81,3 @@ async def _advance(git: Git, folder: Path, commit: str) -> None:
         lines = [line.strip() for line in merged.err.splitlines() if line.strip()]
         text = f"{folder} cannot go to {commit[:12]}: {' '.join(lines[:ERROR_LINES]) or 'git gave no reason'}"
         raise NotFastForward(text, hint=f"move what is in the way in {folder}", cause=merged.err.strip())
-
-
-def own_git_dir(folder: Path) -> Path:
-    """The git directory of one working tree, which is not the one that linked worktrees share."""
-    pointer = folder / ".git"
-    if pointer.is_dir():
-        return pointer
-    return (folder / pointer.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()

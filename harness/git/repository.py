@@ -34,6 +34,12 @@ def git_dir(path: Path) -> Path:
     raise NotFound(f"{path} {what}", hint="name the folder that holds .git, or a bare repository")
 
 
+def own_git_dir(checkout: Path) -> Path:
+    """The git directory of one working tree: a linked worktree has HEAD and index of its own."""
+    pointer = checkout / ".git"
+    return pointer if pointer.is_dir() else _target(pointer)
+
+
 def opened(repo: RepositoryRef) -> Git:
     """Our git on a registered repository. Raises NotFound."""
     return Git(git_dir(repo.path))
@@ -112,9 +118,14 @@ def _listed(branches: Sequence[str]) -> str:
     return ", ".join(branches[:SHOWN_BRANCHES]) + (f" and {more} more" if more > 0 else "")
 
 
+def _target(file: Path) -> Path:
+    """Where a `.git` file points."""
+    return (file.parent / file.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
+
+
 def _pointed(file: Path) -> Path:
     """Where a `.git` file (linked worktree, submodule) points, as the directory that all its worktrees share."""
-    own = (file.parent / file.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
+    own = _target(file)
     common = own / "commondir"
     if not own.is_dir():
         raise NotFound(f"{file} points to {own}, which does not exist", hint="git worktree repair")
