@@ -21,8 +21,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from harness.agents.frames import Conversation, FrameLog
 from harness.agents.steps import ABORTED, SUCCESS, Over, Stage, Step, perform
 from harness.clock import SystemClock
@@ -32,14 +30,6 @@ from harness.model.session import Role
 from harness.ports import Clock, Desk, Finding
 
 MODEL = "scripted"
-
-
-class ScriptedOptions(BaseModel):
-    """`agents.NAME` with `type: scripted`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    script: tuple[dict[str, Any], ...] = ()
 
 
 class ScriptedSession:

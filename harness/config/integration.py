@@ -21,7 +21,6 @@ Way = Literal["rebase", "merge", "rerere", "union", "regenerate", "agent", "pers
 Trailer = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+: \S.*$")]
 Prefix = Annotated[str, Field(max_length=200), AfterValidator(_one_line_of_type_and_id)]
 MENDING = ("rerere", "union", "regenerate")
-ASKING = ("agent", "person")
 
 
 class RegenerateSection(Section):
