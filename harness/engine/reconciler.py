@@ -72,7 +72,8 @@ class Reconciler:
         reviews = [await self._cut_off(review) for review in orphan.reviews]
         found = await Evidence(self.tools, orphan, session, said).read()
         try:
-            await self.settler.settle(orphan.lease, found.outcome, session, found.work, reviews)
+            seen = orphan.session.status if orphan.session is not None else None
+            await self.settler.settle(orphan.lease, found.outcome, session, found.work, reviews, seen)
         except LeaseLost:
             return
         await self._note("item.rescued", orphan, session, phase=orphan.attempt.phase, wip=found.wip)

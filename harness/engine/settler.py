@@ -25,7 +25,7 @@ from harness.model.outcome import (
     dispose,
     outcome_word,
 )
-from harness.model.session import SessionRow
+from harness.model.session import SessionRow, SessionStatus
 from harness.model.work import Continuation, Lease
 from harness.ports import Books, Clock, Records, Settlement, Store
 
@@ -51,8 +51,11 @@ class Settler:
         session: SessionRow | None,
         work: Continuation | None,
         reviews: Sequence[SessionRow] = (),
+        seen: SessionStatus | None = None,
     ) -> Disposition:
-        """`session` did the work, `reviews` read it; `work` is where the item goes on if it has to."""
+        """`session` did the work, `reviews` read it; `work` is where the item goes on if it has to; `seen` as in
+        Settlement. Raises LeaseLost.
+        """
         now = self.clock.now()
         history = await self._history(lease, outcome)
         kills = sum(attempt.ending in KILLS for attempt in history)
@@ -63,7 +66,7 @@ class Settler:
         row = _ended(session, outcome) if session else None
         read = tuple(_ended(each, outcome) for each in reviews)
         question = (outcome.question, outcome.options) if isinstance(outcome, Asked) else None
-        settlement = Settlement(outcome, disposition, session=row, question=question, reviews=read)
+        settlement = Settlement(outcome, disposition, session=row, question=question, reviews=read, seen=seen)
         await self._written(lease, settlement)
         self.state.outcomes[outcome_word(outcome)] += 1
         good = isinstance(outcome, Verified | Claimed)

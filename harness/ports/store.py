@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome
-from harness.model.session import SessionRow
+from harness.model.session import SessionRow, SessionStatus
 from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
 
 
@@ -38,7 +38,10 @@ class LeaseRules:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Everything one settle writes in one transaction."""
+    """Everything one settle writes in one transaction.
+
+    `seen` is the status of the session when its evidence was read, for whoever settles another's lease; None = our own.
+    """
 
     outcome: Outcome
     disposition: Disposition
@@ -46,6 +49,7 @@ class Settlement:
     attempt: Mapping[str, Any] | None = None
     question: tuple[str, tuple[str, ...]] | None = None
     reviews: tuple[SessionRow, ...] = ()
+    seen: SessionStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,9 +179,13 @@ class Leases(Items, Pauses, Sessions):
     # --- settle -------------------------------------------------------------------------------------------------------
 
     def settle(self, lease: Lease, settlement: Settlement, now: datetime) -> WorkItem:
-        """Item, attempt, session, question, dependants and journal in one transaction. Raises LeaseLost."""
+        """Item, attempt, session, question, dependants and journal in one transaction.
+
+        Raises LeaseLost, also if the session has gone on since its evidence was read: its owner was not dead then.
+        """
         with self.together():
             self._check_held(lease)
+            self._check_unchanged(settlement)
             item = self._item(lease.item.id)
             counted = _counts(settlement.outcome, settlement.disposition)
             self._free(lease, settled(item, settlement, counted=counted), now)
@@ -195,6 +199,16 @@ class Leases(Items, Pauses, Sessions):
             self._tell(lease, item, settlement, now, counted=counted)
             self._release_dependants(item.id, lease.owner, now)
             return self._item(item.id)
+
+    def _check_unchanged(self, settlement: Settlement) -> None:
+        if settlement.seen is None or settlement.session is None:
+            return
+        row = self.one("session_status", id=settlement.session.id)
+        if row is not None and row["status"] != settlement.seen.value:
+            raise LeaseLost(
+                f"session {settlement.session.id} has gone on from {settlement.seen.value} to {row['status']}",
+                hint="the next look settles it",
+            )
 
     def _free(self, lease: Lease, item: WorkItem, now: datetime) -> None:
         values = rows.item_row(item)

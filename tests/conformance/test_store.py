@@ -189,6 +189,21 @@ def test_settle_writes_item_attempt_session_question_and_journal_at_once(store):
     assert kinds(store) == ["session.updated", "decision.asked", "item.settled", "item.moved"]
 
 
+def test_a_rescue_writes_nothing_over_a_session_that_has_gone_on_since_its_evidence_was_read(store):
+    add(store, item("a"))
+    held = lease(store)
+    store.open_session(held, session(held))
+    store.update_session(session(held, status=SessionStatus.COMPLETED))
+    store.written()
+    killed = session(held, status=SessionStatus.KILLED)
+    rescue = Settlement(Failed("lost"), Disposition(S.READY, "lost", rescued=True), session=killed)
+    with pytest.raises(LeaseLost, match="ses_1 has gone on from running to completed"):
+        store.settle(held, replace(rescue, seen=SessionStatus.RUNNING), NOW)
+    assert (store.item("a").state, store.session("ses_1").status) == (S.LEASED, SessionStatus.COMPLETED)
+    assert store.written() == []
+    assert store.settle(held, replace(rescue, seen=SessionStatus.COMPLETED), NOW).rescues == 1
+
+
 def test_only_endings_of_the_agent_count_and_they_end_the_rows_of_rescues(store):
     add(store, item("a"))
     rescued = Settlement(Failed("lost"), Disposition(S.READY, "lost", rescued=True))
