@@ -34,10 +34,6 @@ def check_start(loaded: Loaded, agents: Mapping[str, Agent], prompts: Prompts, f
 
 def _unbuilt(loaded: Loaded) -> Iterator[Finding]:
     """What the configuration wishes and this version does not do: said, never passed over."""
-    for repository in loaded.config.repositories:
-        if repository.push:
-            mend = f"git -C {loaded.path(repository)} push"
-            yield Finding("push", "warn", f"{repository.name}: push is not built in this version", "", mend)
     for section, wished in (("sources", loaded.config.sources), ("notifiers", loaded.config.notifiers)):
         if wished:
             yield Finding(section, "warn", f"{len(wished)} configured; {section} are not built in this version")

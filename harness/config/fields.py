@@ -31,13 +31,13 @@ PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions", 
 class Section(BaseModel):
     """A mapping of config.yaml: unknown keys and values of another type are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class OpenSection(Section):
     """A mapping of one `type`; its other keys belong to that type and are checked by its adapter."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     type: Text
     """Built-in name, entry point, or `module:Class`."""

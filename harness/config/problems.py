@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.config.documented import described
 from harness.config.fields import NAME, VARIABLE, Key
 from harness.config.layers import Layers
 from harness.config.schema import Config
@@ -104,7 +105,7 @@ def failure(file: str, problems: Sequence[Problem]) -> ConfigError:
 @cache
 def schema() -> Mapping[str, Any]:
     """JSON Schema of config.yaml."""
-    return Config.model_json_schema()
+    return described(Config.model_json_schema(), Config)
 
 
 def allowed(key: Key) -> str:

@@ -110,6 +110,7 @@ class Attempt:
         goes_on = await self._goes_on()
         if goes_on is not None and goes_on.mode == "seal":
             return await self._proved_later(plan, goes_on)
+        plan.agent.warm()
         history = await self._tools.session.books(lambda s: s.attempts(self._item.id))
         preparation = Preparation(self._tools, self._lease, plan, goes_on, history)
         workspace = self._told.workspace = await preparation.workspace()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.agents.scripted import ScriptedAgent
 from harness.model.work import WorkState
 from tests.kit.engine import Engine, engine, work
 
@@ -208,3 +209,18 @@ async def test_what_an_agent_has_asked_stands_when_it_is_paused(loop: Engine) ->
     loop.parts.home.interrupt_file.unlink()
     await running
     assert (await loop.item("one")).state == "waiting"
+
+
+async def test_an_agent_gets_ready_once_it_has_an_item_and_before_its_workspace_is_made(
+    loop: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, list[Path]]] = []
+    spaces = loop.parts.home.worktrees
+
+    def warm(_agent: ScriptedAgent) -> None:
+        seen.append(("item.leased" in loop.heard.kinds(), list(spaces.rglob("one"))))
+
+    monkeypatch.setattr(ScriptedAgent, "warm", warm)
+    await loop.add("one")
+    await loop.run(once=True)
+    assert seen == [(True, [])]
