@@ -102,7 +102,7 @@ async def _run(
 
 
 async def _warm(parts: Parts, course: Course) -> None:
-    """Agents get ready in a loop that has nothing to do yet. Else what leads to the first lease, or rescue, goes first."""
+    """Agents get ready in a loop that has nothing to do yet. Else the way to the first lease, or rescue, goes first."""
     counts = await parts.books(lambda s: s.counts())
     if course.waits and not (counts.get(WorkState.READY) or counts.get(WorkState.LEASED)):
         for agent in parts.agents.values():
