@@ -21,9 +21,9 @@ from harness.store.reports import latest_run
 T = TypeVar("T")
 
 
-def apply(home: Home, item: str, environ: Mapping[str, str]) -> Applied:
-    """Bring kept work of an item to its branch. Raises HarnessError."""
-    return with_parts(home, environ, lambda parts: parts.integrator.apply(item))
+def apply(home: Home, item: str, actor: str, environ: Mapping[str, str]) -> Applied:
+    """Bring kept work of an item to its branch, by the will of `actor`. Raises HarnessError."""
+    return with_parts(home, environ, lambda parts: parts.integrator.apply(item, by=actor))
 
 
 def rollback(

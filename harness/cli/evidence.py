@@ -23,6 +23,8 @@ def _lines(answer: Document, where: Screen) -> Iterable[str]:
     if facts.get("commit"):
         place = f"on {facts['branch']}" if facts.get("integrated") else "not integrated"
         yield f"  commit  {facts['commit'][:12]} {place}, base {str(facts.get('base'))[:12]}"
+    if facts.get("applied"):
+        yield f"  applied by {one_line(str(facts['applied']['by']), _MOST)} at {facts['applied']['at']}"
     for gate in facts.get("gates") or ():
         yield f"  gate    {gate['gate']} {gate['verdict']}{' (flaky)' if gate['flaky'] else ''}"
         for run in gate["runs"]:

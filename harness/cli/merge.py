@@ -26,7 +26,7 @@ def apply(call: Invocation, item: str) -> Change:
     """Bring kept work (claimed, or verified and held up) to its branch."""
     from harness.app import merging  # noqa: PLC0415
 
-    done = merging.apply(call.home, item, call.environ)
+    done = merging.apply(call.home, item, call.actor, call.environ)
     lines = [f"{done.repo}: {done.branch} is now at {done.commit}", *_left(done.unpushed, done.outstanding)]
     return Change(done.item, applied=True, detail="\n".join(lines))
 

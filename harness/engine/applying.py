@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from harness.engine.bundle import PROVED_AGAIN, TAKEN, Bundles
 from harness.engine.mover import IntegratorTools, Mover, Step
 from harness.engine.plan import Plan, Proof
 from harness.model.errors import Conflict, NotFastForward, NotFound, Refused
@@ -33,26 +34,26 @@ class Applier:
     tools: IntegratorTools
     mover: Mover
 
-    async def apply(self, plan: Plan, item: WorkItem) -> Applied:
-        """Verified work that the branch has outrun is proved again on the merged tree.
+    async def apply(self, plan: Plan, item: WorkItem, by: str) -> Applied:
+        """Verified work that the branch has outrun is proved again on the merged tree. `by` is in the evidence.
 
         Raises NotFound if nothing is kept, Refused if it is already there or red now, NotFastForward naming the files.
         """
         name, kept = await self._kept(plan, item.id)
         if await self.tools.merger.contains(plan.repo, plan.branch, kept):
-            await self._close(item, f"{name}: already in {plan.branch}", name)
+            await self._close(item, f"{name}: already in {plan.branch}", name, by if _waits(item) else None)
             raise Refused(f"{item.id} is already in {plan.branch} ({kept[:12]})", hint=f"./loop why {item.id}")
         merged, tip = await self._reproved(plan, item, name, kept)
         row = await self.mover.move(Step(item, item.fence, plan, tip, kept, merged))
         if row.state != "applied":
             raise NotFastForward(held(row, item.id), paths=row.paths, hint=f"./loop merge apply {item.id}")
-        await self._close(item, f"{name}: integrated into {plan.branch} at {merged[:12]}", name)
+        await self._close(item, f"{name}: integrated into {plan.branch} at {merged[:12]}", name, by)
         return Applied(item.id, plan.repo.name, plan.branch, merged)
 
     async def waits(self, item_id: str) -> bool:
         """Whether held work is still wanted; a row of an item that went on or is finished is closed."""
         item = await self.tools.books(lambda s: s.item(item_id))
-        if item is not None and item.state is WorkState.WAITING:
+        if item is not None and _waits(item):
             return True
         await self._release(item_id, f"the item is {item.state}" if item else "the item is gone")
         return False
@@ -76,12 +77,18 @@ class Applier:
             judgement = await self.tools.prover.prove(Proof(plan, item, merged, tip, folder))
             if judgement.ending is not None:
                 raise Refused(f"{item.id} is red on today's {plan.branch}", cause=judgement.evidence[:2000])
+            verdicts = [asdict(verdict) for verdict in judgement.verdicts]
+            await self.mover.note(PROVED_AGAIN, item.id, commit=merged, base=tip, verdicts=verdicts)
         return merged, tip
 
-    async def _close(self, item: WorkItem, reason: str, outcome: str) -> None:
+    async def _close(self, item: WorkItem, reason: str, outcome: str, by: str | None) -> None:
+        """The item is at its end, and its evidence says where the work is; by nobody: it had been there before."""
         await self._release(item.id, reason)
-        if item.state is not WorkState.WAITING or not await self._settled(item, reason, outcome):
-            await self.mover.note("integration.taken", item.id, reason=reason)
+        done = await self._settled(item, reason, outcome) if _waits(item) else item.state is WorkState.DONE
+        if by is not None:
+            await self.mover.note(TAKEN, item.id, reason=reason, by=by)
+        if done:
+            await Bundles(self.tools.books, self.tools.clock, self.tools.home).write(item.id)
         self.tools.state.bell.ring()
 
     async def _release(self, item_id: str, reason: str) -> None:
@@ -96,6 +103,10 @@ class Applier:
         except Refused:
             return False
         return True
+
+
+def _waits(item: WorkItem) -> bool:
+    return item.state is WorkState.WAITING
 
 
 def held(row: Integration, item: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import fs
+from harness.engine.entries import entries
 from harness.model.errors import HarnessError
 from harness.model.home import Home
 from harness.model.journal import AttemptRow, Entry, Integration
@@ -32,6 +33,7 @@ from harness.ports import Books, Clock, Store
 SCHEMA = "loop.evidence/1"
 FILE = "evidence.json"
 WRITTEN = "evidence.written"
+PROVED_AGAIN, TAKEN, LEASED = "integration.proved", "integration.taken", "item.leased"
 DOCUMENT = "result.md"
 
 Facts = dict[str, Any]
@@ -48,7 +50,10 @@ class Bundles:
     async def settled(self, lease: Lease, outcome: Outcome, session: SessionRow | None) -> None:  # noqa: ARG002 - the seam's signature
         if not isinstance(outcome, Verified | Claimed):
             return
-        name = lease.item.id
+        await self.write(lease.item.id)
+
+    async def write(self, name: str) -> None:
+        """Anew, from the record as it is now."""
         record = await self.books(lambda s: record_of(s, name))
         try:
             sha256 = await asyncio.to_thread(write, self.home, record, self.clock.now())
@@ -60,17 +65,21 @@ class Bundles:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the store knows of one item; attempts and sessions oldest first."""
+    """What the store knows of one item; attempts, sessions and `entries` (of applying what was kept) oldest first."""
 
     item: WorkItem
     attempts: Sequence[AttemptRow]
     sessions: Sequence[SessionRow]
     integrations: Sequence[Integration]
+    entries: Sequence[Entry] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """Those of the last proof."""
-        stored = next((attempt.verdicts for attempt in reversed(self.attempts) if attempt.verdicts), ())
+        """Those of the last proof: on the branch that the kept work was applied to, else of the last attempt."""
+        merged = self.integration.merged if self.integration else None
+        again = [entry.data["verdicts"] for entry in self.entries if _proves(entry, merged)]
+        attempts = (attempt.verdicts for attempt in reversed(self.attempts) if attempt.verdicts)
+        stored = again[-1] if again else next(attempts, ())
         return tuple(Verdict.read(each) for each in stored)
 
     @property
@@ -78,6 +87,11 @@ class Record:
         """The one that brought the work to its branch, None while nothing has."""
         ours = [row for row in self.integrations if (row.kind, row.state) == ("work", "applied")]
         return max(ours, key=lambda row: row.id, default=None)
+
+    @property
+    def applied(self) -> Entry | None:
+        """Who took kept work to the branch, once it was there; None for what an attempt brought there by itself."""
+        return next((entry for entry in reversed(self.entries) if entry.kind == TAKEN), None)
 
     @property
     def commit(self) -> str | None:
@@ -94,32 +108,54 @@ def record_of(store: Store, item: str) -> Record:
     if found is None:
         raise ValueError(f"no item {item}")
     sessions = list(reversed(store.sessions(item=item, limit=1000)))
-    return Record(found, store.attempts(item), sessions, store.integrations(item=item))
+    return Record(found, store.attempts(item), sessions, store.integrations(item=item), _applying(store, item))
+
+
+def _applying(store: Store, item: str) -> list[Entry]:
+    """Of the newest attempt: what an earlier one had kept is not what is on the branch now."""
+    found: list[Entry] = []
+    for entry in entries(store, item=item):
+        if entry.kind == LEASED:
+            found.clear()
+        elif entry.kind in (PROVED_AGAIN, TAKEN):
+            found.append(entry)
+    return found
+
+
+def _proves(entry: Entry, merged: str | None) -> bool:
+    return entry.kind == PROVED_AGAIN and entry.data["commit"] == merged
 
 
 def write(home: Home, record: Record, now: datetime) -> str:
-    """Write the folder anew; the hash of its `evidence.json`, which is written last. Raises HarnessError, DiskFull."""
+    """Write the folder anew; the hash of its `evidence.json`. Raises HarnessError, DiskFull; then it is as it was."""
     folder = home.evidence / record.item.id
-    fs.discard(folder, under=home.state)
+    made = folder.with_name(f".{record.item.id}.new")
+    fs.discard(made, under=home.state)
+    document = _document(home, record, now)
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     try:
-        (folder / "logs").mkdir(parents=True, mode=0o700)
-        document = _document(home, record, now)
+        (made / "logs").mkdir(parents=True, mode=0o700)
         for gate in document["gates"]:
             for run in gate["runs"]:
-                _copy(Path(run["from"]), folder / run["log"])
+                _copy((Path(run["from"]), folder / run["log"]), made / run["log"])
         if document["document"]:
-            _copy(Path(document["document"]["from"]), folder / DOCUMENT)
+            _copy((Path(document["document"]["from"]), folder / DOCUMENT), made / DOCUMENT)
+        fs.replace(made / FILE, text, durable=True)
+        fs.discard(folder, under=home.state)
+        made.rename(folder)
     except OSError as exc:
         raise fs.translate(exc, folder) from exc
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    fs.replace(folder / FILE, text, durable=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _copy(source: Path, target: Path) -> None:
-    """A log that is gone already is left out: whoever checks the folder names it."""
-    if source.is_file():
-        shutil.copyfile(source, target)
+def _copy(sources: Sequence[Path], target: Path) -> None:
+    """From where it was written, else from the folder that was there before: sessions are not kept for ever.
+
+    A log that is in neither is left out: whoever checks the folder names it.
+    """
+    found = next((source for source in sources if source.is_file()), None)
+    if found is not None:
+        shutil.copyfile(found, target)
 
 
 def _document(home: Home, record: Record, now: datetime) -> Facts:
@@ -143,6 +179,7 @@ def _document(home: Home, record: Record, now: datetime) -> Facts:
         "seal": _last(record.attempts, "seal"),
         "commit": record.commit,
         "integrated": integration is not None,
+        "applied": _applied(record.applied),
         "document": _result(home, record) if record.commit is None else None,
         "gates": gates,
         "tests": _tests(record.verdicts),
@@ -150,6 +187,11 @@ def _document(home: Home, record: Record, now: datetime) -> Facts:
         "sessions": [_session(home, session) for session in record.sessions],
         "cost_usd": str(sum(known, Decimal())) if len(known) == len(costs) else None,
     }
+
+
+def _applied(entry: Entry | None) -> Facts | None:
+    """Entries of older versions name nobody."""
+    return {"by": entry.data.get("by", entry.actor), "at": _at(entry.at)} if entry is not None else None
 
 
 def _last(attempts: Sequence[AttemptRow], name: str) -> str | None:
@@ -174,7 +216,8 @@ def _tests(verdicts: Sequence[Verdict]) -> list[str]:
 def _result(home: Home, record: Record) -> Facts | None:
     """The newest document that a session left or a person handed in, None if there is none."""
     work = [session for session in record.sessions if session.role is Role.WORK]
-    places = [(session.fence, home.session(session.id)) for session in work]
+    places = [(-1, home.evidence / record.item.id)]  # a bundle of before, if its sources are gone
+    places += [(session.fence, home.session(session.id)) for session in work]
     places += [(attempt.fence, home.hand_in(record.item.id, attempt.fence)) for attempt in record.attempts]
     for _, folder in sorted(places, reverse=True):
         path = folder / DOCUMENT

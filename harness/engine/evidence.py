@@ -14,6 +14,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from harness.engine.context import Remains, preserved
+from harness.engine.entries import entries
 from harness.engine.plan import Meter, Plan, Planner
 from harness.engine.state import LoopState
 from harness.model.brief import Claim, Question
@@ -25,7 +26,6 @@ from harness.model.session import FINAL, SessionRow, SessionStatus
 from harness.model.work import Continuation, Phase
 from harness.ports import Autosave, Books, Clock, Orphan, Processes, Records, Store, Workspace, Workspaces
 
-PAGE = 500
 CUT_OFF = "cut off while it was proved; hand it in again"
 _PROOF = (Phase.PROVING, Phase.INTEGRATING)
 
@@ -49,13 +49,9 @@ class Words:
 
 def words(store: Store, session: str) -> Words:
     """Everything a session said, oldest first; the last claim and question count."""
-    said, after = Words(), 0
-    while page := store.journal(session=session, after=after, limit=PAGE):
-        for entry in page:
-            said = _heard(said, entry)
-        after = page[-1].seq or after
-        if len(page) < PAGE:
-            break
+    said = Words()
+    for entry in entries(store, session=session):
+        said = _heard(said, entry)
     return said
 
 

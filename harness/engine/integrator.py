@@ -35,6 +35,8 @@ from harness.ports import Seal
 
 MOST_TRIES = 5
 HELD_RETRY_SECONDS = 60.0
+LOOP = "loop"
+"""Who takes held work to its branch at the minute's try."""
 
 
 class Integrator:
@@ -67,7 +69,7 @@ class Integrator:
         for item in dict.fromkeys(row.item for row in held_back):
             try:
                 if await self._applier.waits(item):
-                    await self.apply(item)
+                    await self.apply(item, by=LOOP)
             except (Refused, NotFastForward):
                 continue
             except HarnessError as exc:
@@ -75,8 +77,10 @@ class Integrator:
         await self.pusher.tick()
         await self._followups.tick()
 
-    async def apply(self, item_id: str) -> Applied:
+    async def apply(self, item_id: str, *, by: str | None = None) -> Applied:
         """`merge apply`: take kept work to the branch, by a person's or the minute's will, without a session.
+
+        `by` is who wants it, for the evidence; None = whoever the loop's commits are by.
 
         Raises as Applier.apply does; NotFound for an item or a repository nobody knows.
         """
@@ -85,7 +89,7 @@ class Integrator:
             raise NotFound(f"no item {item_id}", hint="./loop queue show --all")
         plan = self._tools.planner.plan(item)
         async with self._turns[plan.repo.name]:
-            done = await self._applier.apply(plan, item)
+            done = await self._applier.apply(plan, item, by or self._tools.state.actor)
             unpushed = await self.pusher.publish(plan, item) if plan.push else ""
             return replace(done, unpushed=unpushed, outstanding=await self._follow(plan))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.engine.entries import entries
 from harness.engine.mover import IntegratorTools
 from harness.engine.plan import Judgement, Plan, Proven
 from harness.model.journal import Entry
@@ -13,7 +14,6 @@ from harness.ports import Store
 
 BEGUN = "review.begun"
 """The entry that says what was proved when a review began: seal, tip, merged, and the fence of its attempt."""
-PAGE = 500
 
 
 async def recalled(tools: IntegratorTools, plan: Plan, item: str, seal: str) -> Proven | None:
@@ -44,10 +44,5 @@ def _approval(verdicts: Sequence[Verdict], seal: str) -> Verdict | None:
 
 
 def _last_review(store: Store, item: str, seal: str) -> Entry | None:
-    found, after = None, 0
-    while page := store.journal(item=item, after=after, limit=PAGE):
-        found = next((each for each in reversed(page) if each.kind == BEGUN and each.data["seal"] == seal), found)
-        after = page[-1].seq or after
-        if len(page) < PAGE:
-            break
-    return found
+    begun = [each for each in entries(store, item=item) if each.kind == BEGUN and each.data["seal"] == seal]
+    return begun[-1] if begun else None

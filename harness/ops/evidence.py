@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.bundle import DOCUMENT, FILE, SCHEMA, WRITTEN, record_of, write
+from harness.engine.entries import entries
 from harness.git.merge import GitMerger
 from harness.model.errors import GitError, NotFound
 from harness.model.home import Home
@@ -23,7 +24,6 @@ from harness.ops.repositories import registered
 from harness.ports import RepositoryRef
 from harness.store.reader import StoreReader
 
-PAGE = 500
 KEPT = ("verified", "claimed", "sealed")
 
 
@@ -74,7 +74,7 @@ def _why(home: Home, item: str) -> str:
     state = found.state if found else "gone"
     if state != WorkState.DONE:
         return f"it is {state}; evidence is written when an item ends verified or claimed"
-    return "it was taken by merge apply, or its loop ended before it could be written"
+    return "its loop ended before it could be written, or it could not be: state/iteration.log says so"
 
 
 def _hint(item: str) -> str:
@@ -83,15 +83,8 @@ def _hint(item: str) -> str:
 
 def _anchor(store: StoreReader, item: str) -> str | None:
     """The hash that the journal has of the newest bundle."""
-    newest, after = None, 0
-    while page := store.journal(item=item, after=after, limit=PAGE):
-        for entry in page:
-            if entry.kind == WRITTEN:
-                newest = str(entry.data.get("sha256"))
-        after = page[-1].seq or after
-        if len(page) < PAGE:
-            break
-    return newest
+    written = [str(entry.data.get("sha256")) for entry in entries(store, item=item) if entry.kind == WRITTEN]
+    return written[-1] if written else None
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:

@@ -119,6 +119,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "review.silent": _warn("Review gave no verdict"),
         "integration.intended": _info("Integration begins", 1),
         "integration.applied": _info("Integrated"),
+        "integration.proved": _info("Kept work proved again on the branch of today", 1),
         "integration.taken": _info("Integrated after waiting"),
         "integration.held": _warn("Integration waits"),
         "integration.waits": _info("Integration still waits", 1),

@@ -1,18 +1,21 @@
 """`./loop evidence`: what proves finished work, and that nobody changed it since."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from harness import fs
-from harness.model.errors import NotFound
+from harness.app import merging
+from harness.model.errors import NotFound, Refused
 from harness.model.home import Home
 from harness.ops.evidence import evidence
 from tests.kit.engine import engine
 
 pytestmark = pytest.mark.process
+ENVIRON = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 GATES = [
     {"name": "tests", "run": "echo looked; test -f one.txt"},
     {"name": "bounds", "type": "scope"},
@@ -113,6 +116,76 @@ def test_claimed_work_is_held_against_its_ref(claimed):
     (wrong,) = claimed.wrong()
     assert wrong.startswith("commit ")
     assert claimed.ask().exit_code == 1
+
+
+@pytest.fixture
+async def held(tmp_path):
+    """Verified work that a person's own file keeps from the branch; then the branch goes on."""
+    repositories = [{"name": "app", "path": str(tmp_path / "app"), "branch": "main", "gates": GATES}]
+    async with engine(tmp_path, repositories=repositories) as loop:
+        (loop.repository / "one.txt").write_text("a person's own\n")
+        await loop.add("one")
+        await loop.run(once=True)
+        assert (await loop.item("one")).state == "waiting"
+        (loop.repository / "one.txt").unlink()
+    return Ended(loop)
+
+
+def test_work_that_a_person_applies_gets_the_evidence_of_where_it_is_now_and_of_who_applied_it(held):
+    assert held.ask().facts["integrated"] is False
+    merging.apply(held.home, "one", "alice", ENVIRON)
+    answer = held.ask()
+    assert answer.exit_code == 0, answer.facts["checks"]
+    assert answer.facts["commit"] == held.loop.git("rev-parse", "main")
+    facts = answer.facts
+    assert (facts["outcome"], facts["integrated"], facts["applied"]["by"]) == ("verified", True, "alice")
+    assert [gate["verdict"] for gate in facts["gates"]] == ["passed"] * 3
+    assert any("on main of app" in check.found for check in answer.facts["checks"])
+
+
+def test_the_evidence_of_work_that_was_proved_again_has_todays_proof(held):
+    held.loop.git("commit", "-q", "--allow-empty", "-m", "theirs")
+    merging.apply(held.home, "one", "alice", ENVIRON)
+    answer = held.ask()
+    assert answer.exit_code == 0, answer.facts["checks"]
+    tip = held.loop.git("rev-parse", "main")
+    assert held.loop.git("rev-parse", "main^1", "main^2").split() != [tip, tip]
+    (run,) = answer.facts["gates"][0]["runs"]
+    assert (run["commit"], answer.facts["commit"]) == (tip, tip)
+    assert "apply-one" in run["from"]
+
+
+async def test_the_minutes_try_is_the_loops_and_asking_again_changes_no_name(tmp_path):
+    async with engine(tmp_path) as loop:
+        (loop.repository / "one.txt").write_text("a person's own\n")
+        await loop.add("one")
+        await loop.run(once=True)
+        (loop.repository / "one.txt").unlink()
+        await loop.parts.integrator.tick()
+        with pytest.raises(Refused, match="already in main"):
+            await loop.parts.integrator.apply("one", by="alice")
+        facts = json.loads((loop.parts.home.evidence / "one" / "evidence.json").read_text())
+    assert (facts["integrated"], facts["applied"]["by"]) == (True, "loop")
+
+
+def test_work_that_the_loop_integrated_was_applied_by_nobody(done):
+    assert done.ask().facts["applied"] is None
+
+
+def test_claimed_work_that_a_person_applies_is_held_against_the_branch(claimed):
+    merging.apply(claimed.home, "one", "alice", ENVIRON)
+    facts = claimed.ask().facts
+    assert (facts["holds"], facts["outcome"], facts["integrated"]) == (True, "claimed", True)
+    assert (facts["applied"]["by"], facts["commit"]) == ("alice", claimed.loop.git("rev-parse", "main"))
+
+
+def test_logs_whose_session_is_gone_stay_in_the_evidence(held):
+    (session,) = held.home.sessions.glob("ses_*")
+    fs.discard(session, under=held.home.state)
+    merging.apply(held.home, "one", "alice", ENVIRON)
+    answer = held.ask()
+    assert answer.exit_code == 0, answer.facts["checks"]
+    assert held.log.read_text() == "looked\n"
 
 
 @pytest.fixture
