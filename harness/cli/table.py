@@ -14,7 +14,7 @@ from harness.cli.rows.work import DAILY, WORK
 
 GROUPS = {
     "agent": "The agents of the configuration.",
-    "audit": "Routes, and where failures concentrate.",
+    "audit": "Is what is on record true? Routes, and where failures concentrate.",
     "auth": "Whose account agents use.",
     "backup": "State and configuration, kept and restored.",
     "config": "config.yaml in force.",

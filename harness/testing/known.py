@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from harness.model.work import PRIORITIES
+from harness.store.audit import Tracked
 
 URGENT = PRIORITIES["high"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,17 +20,13 @@ def milliseconds(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
-@dataclass(slots=True)
-class Item:
-    id: str
-    state: str
+@dataclass(slots=True, kw_only=True)
+class Item(Tracked):
+    """What pauses look at, too."""
+
     repo: str | None
     kind: str
     priority: int
-    fence: int = 0
-    attempts: int = 0
-    owner: str = ""
-    settled: int = 0
     leased_ms: int = 0
 
 

@@ -22,7 +22,7 @@ service: list start stop restart status logs
 issue: list show ack resolve mute
 fatal: list ack
 effectiveness
-audit: routes failures
+audit: verify routes failures
 repo: add list show scan status test build pull review import
 worktree: list repair prune verify-web
 wip: list show restore

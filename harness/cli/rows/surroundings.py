@@ -35,6 +35,7 @@ PRODUCTION = (
     later("fatal list", "Fatal issues.", "scripts/report_fatal.py", "GET /api/agent/fatal-issues"),
     later("fatal ack", "Acknowledge one."),
     later("effectiveness", "Is the pipeline doing its work?", "./scripts/ensure_effective_pipeline.sh"),
+    built("audit verify", "Does the state agree with its journal? Looks only.", "audit:verify"),
     later("audit routes", "Routes offered against expected.", "scripts/audit_runtime_surface.py"),
     later("audit failures", "Where failures concentrate.", "scripts/analyze_pipeline_failures.py"),
 )
