@@ -17,13 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateNotFound
-
 from harness.model.errors import TemplateError
 from harness.ports import Prompt
 from harness.prompting.environment import PromptLoader, environment, fail
 from harness.prompting.fence import fence_id
-from harness.prompting.tame import includes, is_tame
+from harness.prompting.sources import Sources
 
 RENDER_SECONDS = 5.0
 MOST_CHARACTERS = 1_000_000
@@ -45,7 +43,7 @@ class TemplatePrompts:
         """Raises TemplateError with file and line, also for one that takes too long or grows too large."""
         path = self._loader.find(template)
         most = MOST_CHARACTERS + sum(len(block) for block in _item_blocks(variables))
-        if self._tame(template):
+        if Sources(self._loader).tame(template):
             text = produce(self._loader, template, variables, most)
         else:
             text = self._apart(path, template, variables, most)
@@ -56,32 +54,13 @@ class TemplatePrompts:
 
     def check(self, templates: Sequence[str]) -> None:
         """Raises TemplateError for the first that is missing or does not compile, with all that it includes."""
+        sources = Sources(self._loader)
         for template in templates:
             path = self._loader.find(template)
-            if self._tame(template):
-                compile_all(self._loader, template)
+            if sources.tame(template):
+                sources.compile(template)
             else:
                 self._apart(path, template, None, MOST_CHARACTERS)
-
-    def _tame(self, template: str) -> bool:
-        """Whether this template and everything it includes, each once, is tame. Raises TemplateError."""
-        language, todo, seen = environment(self._loader), [template], set[str]()
-        while todo:
-            name = todo.pop()
-            path = self._loader.find(template)
-            try:
-                source, file, _ = self._loader.get_source(language, name)
-                path = Path(file)
-                tree = language.parse(source, name, file)
-            except TemplateNotFound:
-                return False  # rendering will say in which line it is included
-            except Exception as exc:
-                fail(exc, path, {})
-            if name in seen or not is_tame(tree):
-                return False
-            seen.add(name)
-            todo += includes(tree)
-        return True
 
     def _apart(self, path: Path, template: str, variables: Mapping[str, Any] | None, most: int) -> str:
         """Render (or with `variables` None only compile) in a process with limits."""
@@ -134,20 +113,6 @@ def _capped(parts: Iterable[str], most: int, path: Path) -> Iterator[str]:
         yield part
 
 
-def compile_all(loader: PromptLoader, template: str) -> None:
-    """Compile a template and all it includes by name. Raises TemplateError."""
-    language, todo, seen = environment(loader), [template], set[str]()
-    try:
-        while todo:
-            name = todo.pop()
-            if name not in seen:
-                seen.add(name)
-                language.get_template(name)
-                todo += includes(language.parse(loader.get_source(language, name)[0]))
-    except Exception as exc:
-        fail(exc, loader.find(template), {})
-
-
 def work() -> None:
     """The process that renders: an order on stdin, `{text}` or `{error, hint}` on stdout. Ends by its limits."""
     import resource  # noqa: PLC0415  # not on every platform; needed in this process only
@@ -159,7 +124,7 @@ def work() -> None:
     loader = PromptLoader([Path(folder) for folder in order["folders"]])
     try:
         if order["variables"] is None:
-            compile_all(loader, order["template"])
+            Sources(loader).compile(order["template"])
             answer = {"text": ""}
         else:
             answer = {"text": produce(loader, order["template"], order["variables"], order["most"])}

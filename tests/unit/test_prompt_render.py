@@ -10,6 +10,7 @@ from harness.model.errors import TemplateError
 from harness.model.journal import AttemptRow
 from harness.model.work import WorkItem
 from harness.prompting.render import MOST_CHARACTERS, TemplatePrompts
+from harness.prompting.sources import Sources
 from harness.prompting.variables import (
     BY_HAND,
     GateFacts,
@@ -102,7 +103,7 @@ def test_every_shipped_template_renders_whole_and_here(template):
         assert needed in with_all.text
     assert "undefined" not in with_all.text + without.text
     assert with_all.sha256 == hashlib.sha256(with_all.text.encode()).hexdigest()
-    assert prompts._tame(template)
+    assert Sources(prompts._loader).tame(template)
 
 
 @pytest.mark.parametrize("expects", ["commit", "document", "none"])
@@ -116,7 +117,7 @@ def test_the_brief_of_a_person_renders_whole_and_here(expects):
     for needed in ("Mend it", "src/**", "`pytest -q`", "E assert 1", "Use tabs."):
         assert needed in text
     assert "complete_work" not in text
-    assert prompts._tame(BY_HAND)
+    assert Sources(prompts._loader).tame(BY_HAND)
 
 
 @pytest.mark.parametrize("template", ["continue", "retry", "conflict"])
