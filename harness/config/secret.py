@@ -19,7 +19,11 @@ REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00]+)$"
 _TELLING_NAME = re.compile(
     r"(^|[_-])(token|secret|password|passwd|api_?key|private_?key|access_?key|credentials?)$", re.IGNORECASE
 )
-_TELLING_VALUE = re.compile(r"sk-[A-Za-z0-9-]{16}|gh[pousr]_\w{16}|github_pat_\w{16}|xox[abp]-\w{8}|AKIA[0-9A-Z]{16}")
+_TELLING_VALUE = re.compile(
+    r"sk-[A-Za-z0-9-]{16}|gh[pousr]_\w{16}|github_pat_\w{16}|xox[abp]-\w{8}|AKIA[0-9A-Z]{16}"
+    r"|://[^\s/@:?#]*:[^\s/@?#]+@|(?i:\b(?:password|pwd)\s*=\s*[^\s;])"
+)
+"""Tokens, URLs with a password, connection strings."""
 _LARGEST = 64 * 1024
 
 

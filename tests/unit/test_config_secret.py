@@ -62,13 +62,20 @@ def test_a_pipe_or_a_folder_is_no_secret_file(tmp_path):
         f"notifiers: [{{type: telegram, token: {CANARY}}}]",
         f"agents: {{x: {{type: command, api_key: {CANARY}}}}}",
         f"agents: {{default: {{api_key: {CANARY}}}}}",
+        f"environment: {{DB_DSN: 'postgres://me:{CANARY[-8:]}@db/app'}}",
+        f"environment: {{APP_CONNECTION_STRING: 'Server=db;Password={CANARY[-8:]}'}}",
     ],
 )
 def test_a_secret_in_the_file_is_refused_without_repeating_it(tmp_path, text):
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, text)
-    assert CANARY not in f"{caught.value.message} {caught.value.hint} {caught.value.cause}"
+    assert CANARY[-8:] not in f"{caught.value.message} {caught.value.hint} {caught.value.cause}"
     assert "env:NAME or file:PATH" in caught.value.message
+
+
+def test_a_url_without_a_password_may_be_written_down(tmp_path):
+    config = loaded(tmp_path, "environment: {DATABASE_URL: 'sqlite:///test.db', HOST: 'http://localhost:8080/a@b'}")
+    assert config.environment()["DATABASE_URL"] == "sqlite:///test.db"
 
 
 def test_options_of_adapters_take_references_only():

@@ -24,6 +24,11 @@ PIECES = st.lists(
 )
 
 
+URLS = st.lists(
+    st.sampled_from([b":", b"/", b"//", b"://", b"user", b"pass", b"@", b"host", b" ", b"\n", b"a" * 70]), max_size=40
+)
+
+
 def written(kind: type[FrameLog | TextLog], chunks: list[bytes], limit: int = 1 << 20) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "log")
@@ -35,7 +40,7 @@ def written(kind: type[FrameLog | TextLog], chunks: list[bytes], limit: int = 1 
 
 
 @pytest.mark.parametrize("kind", [FrameLog, TextLog])
-@given(pieces=PIECES)
+@given(pieces=PIECES | URLS)
 def test_log_is_the_same_however_the_output_is_cut(kind, pieces):
     assert written(kind, pieces) == written(kind, [b"".join(pieces)])
 
@@ -44,6 +49,14 @@ def test_log_is_the_same_however_the_output_is_cut(kind, pieces):
 def test_no_secret_reaches_a_log(pieces):
     for kind in (FrameLog, TextLog):
         assert b"abcabcabd" not in written(kind, pieces)
+
+
+@given(before=PIECES, pieces=st.lists(st.sampled_from([b"x", b"%40"]), min_size=1, max_size=60), after=PIECES)
+def test_no_password_of_a_url_reaches_a_log(before, pieces, after):
+    for kind in (FrameLog, TextLog):
+        said = written(kind, [*before, b"db:/", b"/me:", *pieces, b"@", b"host/", *after])
+        assert b"me:" not in said
+        assert "://«redacted:login»@host/".encode() in said or rb"://\u00abredacted:login\u00bb@host/" in said
 
 
 @given(pieces=PIECES, limit=st.integers(100, 400))
