@@ -1,4 +1,4 @@
-"""One connection to the database: how it is opened, how a transaction is made, what its errors mean.
+"""One connection to the database: how a transaction is made, what its errors mean.
 
 Every write runs under one `flock` gate that is held until COMMIT has returned, so that checkpoints happen inside it
 too. The gate makes waiting fair and takes away the precondition of the WAL-reset bug of SQLite before 3.51.3: a commit
@@ -17,13 +17,11 @@ from typing import Any, TypeVar
 
 from harness.model.errors import DiskFull, HarnessError, IllegalMove, NotFound, StoreError
 from harness.model.journal import Entry
-from harness.store import rows, schema
+from harness.store import rows
+from harness.store.opening import open_gate, open_reader, open_writer
 from harness.store.statements import SQL
 
 T = TypeVar("T")
-_BUSY_SECONDS = 10.0
-_CACHE_KIBIBYTES = 8192
-"""Filled for good as the database grows, 10 KB a session; more made no lease faster among 100,000 items."""
 
 
 class Database:
@@ -45,11 +43,12 @@ class Database:
         try:
             with self._translated():
                 if read_only:
-                    self._connection = _open_reader(path)
+                    self._connection = open_reader(path)
                 else:
-                    self._gate = _open_gate(gate or path.with_name("gate.lock"))
+                    self._gate = open_gate(gate or path.with_name("gate.lock"))
                     with self._gated():
-                        self._connection = _open_writer(path)
+                        self._connection = open_writer(path)
+            self._file = _identity(path)
             self._version = self._data_version()
         except OSError as exc:
             hint = f"check owner and mode of {path.parent}"
@@ -80,6 +79,7 @@ class Database:
                 yield
             return
         with self._translated(), self._gated():
+            self.check_place()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -116,6 +116,16 @@ class Database:
             yield
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    def check_place(self) -> None:
+        """Raises StoreError if the path leads to another file than the open one, or to none: somebody moved the state
+        folder or put another database there. SQLite itself would go on writing to the file that was moved.
+        """
+        if _identity(self.path) != self._file:
+            raise StoreError(
+                f"{self.path} was moved or replaced while it was in use; nothing more is written to either",
+                hint="one that was moved is whole where it is now; ./loop run goes on with what is at its place",
+            )
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -191,6 +201,15 @@ class Database:
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to. By `stat` alone: opening a database beside SQLite drops its locks."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def known(value: T | None, what: str, name: str) -> T:
     """The value, or NotFound."""
     if value is None:
@@ -199,64 +218,6 @@ def known(value: T | None, what: str, name: str) -> T:
 
 
 _LISTED = {"item": "./loop queue show --all", "session": "./loop session list"}
-
-
-def _connect(uri: str) -> sqlite3.Connection:
-    # The store thread uses the connection, another thread opens and closes it; never two at a time.
-    connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False, cached_statements=256
-    )
-    connection.row_factory = sqlite3.Row
-    try:
-        for pragma in ("foreign_keys = ON", "mmap_size = 0", f"cache_size = -{_CACHE_KIBIBYTES}"):
-            connection.execute(f"PRAGMA {pragma}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _open_reader(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        raise NotFound(
-            f"no database at {path}: nothing has run here yet", hint="./loop init --repo PATH, then ./loop queue add"
-        )
-    connection = _connect(f"{path.absolute().as_uri()}?mode=ro")
-    try:
-        connection.execute("PRAGMA query_only = ON")
-        schema.check(schema.version(connection), path, exactly=True)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _open_writer(path: Path) -> sqlite3.Connection:
-    _create_private(path)
-    connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
-    try:
-        schema.check(schema.version(connection), path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        schema.migrate(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _open_gate(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _create_private(path: Path) -> None:
-    """An empty file with mode 0600; SQLite gives its companions the same.
-
-    Only if it is missing: closing any descriptor of the database drops all SQLite locks of this process (POSIX).
-    """
-    if not path.exists():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 _DAMAGED = "./loop stop; move it aside with its -wal and -shm, put a copy of yours in its place, ./loop doctor"
