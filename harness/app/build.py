@@ -36,6 +36,7 @@ from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.patience import PatientBooks
 from harness.engine.preparing import AttemptTools
+from harness.engine.place import PlaceWatch
 from harness.engine.reconciler import Reconciler
 from harness.engine.scrubbing import Scrubber
 from harness.engine.session import SessionTools
@@ -127,7 +128,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     home = Home(loaded.home)
     clock = SystemClock()
     state = LoopState(Bell(), run or secrets.token_hex(4), f"loop-{os.getpid()}-{secrets.token_hex(3)}", loaded.actor)
-    thread = StoreThread(open_store(home), lambda entries: tell(journalist, entries))
+    store = open_store(home)
+    thread = StoreThread(store, lambda entries: tell(journalist, entries))
     books = PatientBooks(thread, clock, state, lambda full: _full(journalist, full))
     fence = make_fence(loaded, home, environ)
     extra = loaded.environment()
@@ -171,7 +173,11 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
         guards, readers, fence, tools,
     )  # fmt: skip
-    parts.others = (*_beside_the_worker(parts, processes, records), scrubber)
+    parts.others = (
+        *_beside_the_worker(parts, processes, records),
+        scrubber,
+        PlaceWatch(clock, state, store.check_place),
+    )
     return parts
 
 

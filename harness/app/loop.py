@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from harness import __version__, fs
@@ -57,8 +57,15 @@ def alone(home: Home) -> Iterator[None]:
         fs.replace(home.pid_file, f"{os.getpid()}\n", mode=0o644)
         yield
     finally:
-        home.pid_file.unlink(missing_ok=True)
+        _forget_pid(home)
         lock.release()
+
+
+def _forget_pid(home: Home) -> None:
+    """Of a state folder that was moved away, the one at its place may be another loop's already."""
+    with suppress(FileNotFoundError):
+        if home.pid_file.read_text(encoding="utf-8").strip() == str(os.getpid()):
+            home.pid_file.unlink()
 
 
 def reduce_environment(loaded: Loaded, environ: Mapping[str, str]) -> None:

@@ -48,15 +48,30 @@ class Logs:
         self._console = console
         self._colour = console is not None and wants_colour(console, os.environ)
         self._components: dict[str, Any] = {}
+        self._place: tuple[int, int] | None = None
 
     def write(self, record: Record) -> None:
         """One line an event. Never raises."""
-        self._keep(lambda: self._component(component(record.kind)).msg(record.message, record=record))
+        here = self._in_place()
+        if here:
+            self._keep(lambda: self._component(component(record.kind)).msg(record.message, record=record))
         if record.detail > self._detail:
             return
-        self._keep(self._iteration.write, self._redact(line(record)))
+        if here:
+            self._keep(self._iteration.write, self._redact(line(record)))
         if self._console is not None:
             self._keep(self._show, record)
+
+    def _in_place(self) -> bool:
+        """Whether the state folder is the one of the first line: one that was moved away is not made anew by its log,
+        and another one at its place is somebody else's.
+        """
+        try:
+            found = self._state.stat()
+        except OSError:
+            return self._place is None
+        self._place = self._place or (found.st_dev, found.st_ino)
+        return self._place == (found.st_dev, found.st_ino)
 
     def say(
         self, kind: str, facts: Mapping[str, Any], *, level: Level | None = None, at: datetime | None = None
