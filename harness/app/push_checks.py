@@ -36,10 +36,16 @@ class PushChecks:
     home: Home
     clock: Clock
 
+    def asks(self, repo: str) -> str:
+        return json.dumps([check.model_dump(mode="json") for check in self._checks(repo)])
+
+    def _checks(self, repo: str) -> Sequence[PushCheckSection]:
+        section = self.planner.loaded.config.repository(repo)
+        return section.before_push if section is not None else ()
+
     async def refusal(self, order: PushOrder) -> str:
         """One report a commit is kept, `state/pushes/<repository>/<commit>.json`. Raises HarnessError."""
-        section = self.planner.loaded.config.repository(order.repo.name)
-        checks: Sequence[PushCheckSection] = section.before_push if section is not None else ()
+        checks = self._checks(order.repo.name)
         if not checks:
             return ""
         description = await self._description(order)

@@ -238,6 +238,10 @@ class PushOrder:
 class PushGuard(Protocol):
     """Asked before each push."""
 
+    def asks(self, repo: str) -> str:
+        """What is asked before a push there: another text once the configuration is another."""
+        ...
+
     async def refusal(self, order: PushOrder) -> str:
         """Why it must not be pushed, empty if it may; what was said is kept. Raises HarnessError."""
         ...

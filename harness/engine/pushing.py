@@ -13,6 +13,7 @@ we died is found there by the next try, and not made twice.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -31,7 +32,19 @@ MOST_REJECTIONS = 5
 BETWEEN = Backoff(0.2, 2, 5, 0.5)
 """Between two rejections: another loop may push to the same branch, and both must not meet again."""
 LATER = Backoff(60, 2, 1800, 0.2)
+REFUSAL_HOLDS_SECONDS = 1800.0
+"""A refusal may be about the world around the commit (a freeze, a service); that it passed stays true of it."""
 Turn = Callable[[str], AbstractAsyncContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was said before a push of `commit`, and until when that is not asked again; `reason` empty = it may go."""
+
+    commit: str
+    asked: str
+    reason: str
+    until: float
 
 
 @dataclass(slots=True)
@@ -49,12 +62,13 @@ class Pusher:
     turn: Turn
     spread: Callable[[], float] = random.random
     _failed: dict[tuple[str, str], _Failed] = field(default_factory=dict)
+    _answers: dict[tuple[str, str], _Answer] = field(default_factory=dict)
 
     async def tick(self) -> None:
         """Try again what did not arrive, branch by branch, once its time has come."""
         for branch, rows in (await self._unpushed()).items():
             failed = self._failed.get(branch)
-            if failed is None or failed.due <= self.tools.clock.monotonic():
+            if failed is None or failed.due <= self._now():
                 await self._again(rows[-1])
 
     async def _again(self, row: Integration) -> None:
@@ -87,6 +101,7 @@ class Pusher:
                 raise
             return await self._not_yet(branch, rows, _reason(exc))
         self._failed.pop(branch, None)
+        self._answers.pop(branch, None)
         await self._written(rows, "pushed", remote)
         return ""
 
@@ -121,12 +136,21 @@ class Pusher:
 
     async def _allowed(self, plan: Plan, commit: str, rows: Sequence[Integration]) -> None:
         """Raises Refused: what is integrated stands here, and is asked about again."""
-        if self.tools.push_guard is None:
+        guard = self.tools.push_guard
+        if guard is None:
             return
-        items = tuple(dict.fromkeys(row.item for row in rows))
-        order = PushOrder(plan.repo, plan.branch, rows[0].base, commit, items)
-        if reason := await self.tools.push_guard.refusal(order):
-            raise Refused(reason)
+        branch, asked = (plan.repo.name, plan.branch), guard.asks(plan.repo.name)
+        known = self._answers.get(branch)
+        if known is None or (known.commit, known.asked) != (commit, asked) or self._now() >= known.until:
+            items = tuple(dict.fromkeys(row.item for row in rows))
+            reason = await guard.refusal(PushOrder(plan.repo, plan.branch, rows[0].base, commit, items))
+            until = self._now() + REFUSAL_HOLDS_SECONDS if reason else math.inf
+            known = self._answers[branch] = _Answer(commit, asked, reason, until)
+        if known.reason:
+            raise Refused(known.reason)
+
+    def _now(self) -> float:
+        return self.tools.clock.monotonic()
 
     async def _joined(self, plan: Plan, item: WorkItem, theirs: str) -> str:
         """A proved commit of our branch that has what the remote has; the branch is moved forward to it."""
@@ -152,7 +176,7 @@ class Pusher:
     async def _not_yet(self, branch: tuple[str, str], rows: Sequence[Integration], reason: str) -> str:
         failed = self._failed.setdefault(branch, _Failed())
         failed.count += 1
-        failed.due = self.tools.clock.monotonic() + LATER.delay(failed.count, self.spread()).total_seconds()
+        failed.due = self._now() + LATER.delay(failed.count, self.spread()).total_seconds()
         await self._written(rows, "wanted", reason)
         return reason
 

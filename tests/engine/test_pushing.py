@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.config.load import load
 from harness.engine.integrator import Integrator
 from harness.engine.mover import IntegratorTools
 from harness.git.merge import GitMerger
@@ -266,6 +267,64 @@ async def test_what_was_refused_is_asked_about_again_and_pushed_once_it_passes(t
         (tmp_path / "fine").touch()
         await Integrator(replace(loop.parts.aftermath.tools, clock=Tomorrow())).tick()
         assert (there.main, (await rows(loop))[0].push) == (loop.git("rev-parse", "main"), "pushed")
+
+
+class Hours:
+    """A clock that is moved on by hand and does not wait."""
+
+    def __init__(self) -> None:
+        self.seconds = 1e6
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        del seconds
+
+
+def times(file: Path) -> int:
+    return len(file.read_text().split())
+
+
+async def test_a_commit_that_passed_is_not_asked_about_again_while_its_remote_is_away(tmp_path: Path) -> None:
+    run = f"echo asked >> {tmp_path}/asked"
+    async with engine(tmp_path, repositories=asking(tmp_path, {"name": "ci", "run": run})) as loop:
+        there = remote_of(loop.repository)
+        there.path.rename(tmp_path / "away.git")
+        await done(loop, "one")
+        clock, before = Hours(), times(tmp_path / "asked")
+        next_loop = Integrator(replace(loop.parts.aftermath.tools, clock=clock))
+        for _ in range(3):
+            await next_loop.tick()
+            clock.seconds += 86400
+        assert times(tmp_path / "asked") == before + 1, "each loop asks once"
+        (tmp_path / "away.git").rename(there.path)
+        await next_loop.tick()
+        assert (there.main, times(tmp_path / "asked")) == (loop.git("rev-parse", "main"), before + 1)
+
+
+async def test_a_refusal_holds_for_half_an_hour_or_until_something_else_is_asked(tmp_path: Path) -> None:
+    run = f"echo asked >> {tmp_path}/asked; exit 1"
+    async with engine(tmp_path, repositories=asking(tmp_path, {"name": "ci", "run": run})) as loop:
+        there = remote_of(loop.repository)
+        await done(loop, "one")
+        clock = Hours()
+        next_loop = Integrator(replace(loop.parts.aftermath.tools, clock=clock))
+        seen = []
+        for seconds in (0, 600, 600, 3600):
+            clock.seconds += seconds
+            await next_loop.tick()
+            seen.append(times(tmp_path / "asked"))
+        assert seen == [2, 2, 2, 3]
+        home = loop.parts.home
+        home.config.write_text(home.config.read_text().replace("exit 1", "exit 0"))
+        loop.parts.planner.loaded = load(home.root, {})
+        clock.seconds += 1500
+        await next_loop.tick()
+        assert there.main == loop.git("rev-parse", "main")
 
 
 @pytest.mark.parametrize(
