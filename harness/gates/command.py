@@ -25,7 +25,7 @@ class CommandGate:
         self._run = run
 
     async def judge(self, case: GateCase) -> Verdict:
-        """Raises DiskFull: no verdict can be had then. The whole output is kept at `case.log`."""
+        """Raises DiskFull: no verdict can be had then. The output is kept at `case.log`."""
         done = await self._shell.run(self._run, case, on=case.on)
         return Verdict(
             self.name, word_of(done), done.run.seconds, str(case.log), told(done), case.commit, runs=(done.run,)

@@ -42,7 +42,9 @@ class Shell:
     timeout_seconds: float
 
     async def run(self, command: str, case: GateCase, *, on: str) -> ShellRun:
-        """The whole output is kept at `case.log`. Raises DiskFull: nothing can be said then."""
+        """The output is kept at `case.log`, a very long one with its beginning and end. Raises DiskFull: nothing can be
+        said then.
+        """
         began = time.monotonic()
         try:
             ended = await self._contained(command, case)

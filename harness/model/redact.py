@@ -26,9 +26,12 @@ SECRET_LENGTH = 8
 TOKEN_MARK, LOGIN_MARK = "«redacted:token»".encode(), "«redacted:login»".encode()
 TOKEN = re.compile(
     rb"sk-ant-[\w-]{24,}|gh[pousr]_\w{30,}|github_pat_\w{40,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{20,}"
-    rb"|\bAKIA[0-9A-Z]{16}\b|\bAIza[\w-]{35}\b"
+    rb"|AKIA(?<!\wAKIA)[0-9A-Z]{16}\b|AIza(?<!\wAIza)[\w-]{35}\b"
 )
-"""The shapes of keys of Anthropic, GitHub, GitLab, Slack, AWS and Google; nothing else looks like them."""
+"""The shapes of keys of Anthropic, GitHub, GitLab, Slack, AWS and Google; nothing else looks like them.
+
+Each begins with a letter, not with a condition: four times as fast, and every byte of output comes by here.
+"""
 LOGIN = re.compile(rb"""://(?!\xc2\xab)[^\s/@:?#"'<>\\]{0,64}:(?!\xc2\xab)[^\s/@?#"'<>\\]{1,256}@""")
 """Name and password before the host of a URL; not where a known value in it is blotted out already."""
 PASSWORD = re.compile(r"(?:password|pwd)\s*=\s*([^\s;'\"]+)", re.IGNORECASE)

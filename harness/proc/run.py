@@ -25,6 +25,8 @@ from harness.proc.tree import end
 from harness.shielded import to_the_end
 
 TAIL_BYTES = 4096
+LOG_BYTES = 5 << 20
+"""As of every other log (contract 2); agents, whose frames are the record of a session, have more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ async def run_contained(
 ) -> Exit:
     """Run `argv` and return when it and everything it started have ended; both outputs go to `log`.
 
+    Of more than LOG_BYTES the log has the beginning and the end, and a line between them that says so.
     After `timeout_seconds`, or when the task is cancelled: TERM, `grace_seconds`, KILL. `folder` gets spec, record and
     lock, named after the log. `env` is the whole environment. `session` marks the processes and must be this run's own:
     whoever carries it may be killed. Raises Busy if the same command still runs there, and HarnessError if there is no
@@ -73,7 +76,8 @@ async def run_contained(
     files["record"].unlink(missing_ok=True)
     spec = AgentInitSpec(
         argv[0], log, log, files["lock"], files["record"], session,
-        format="text", end_on_hangup=False, grace_seconds=grace_seconds, limits=limits or InitLimits(),
+        format="text", end_on_hangup=False, grace_seconds=grace_seconds,
+        limits=limits or InitLimits(log_bytes=LOG_BYTES),
         isolation=isolation or {},
     )  # fmt: skip
     write_spec(files["spec"], spec)

@@ -15,7 +15,7 @@ import pytest
 from harness.model.errors import Busy, HarnessError
 from harness.proc.contain import Record, read_record
 from harness.proc.identity import identify
-from harness.proc.run import run_contained
+from harness.proc.run import LOG_BYTES, run_contained
 from harness.proc.tree import descendants, end_marked, marked
 from tests.lifecycle.zoo.den import Den, wait_until
 
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.process
 def run(tmp_path):
     def start(*argv: str, timeout_seconds: float = 30, **options: Any):
         settings = {
-            "cwd": tmp_path, "env": {"PATH": os.environ["PATH"]}, "log": tmp_path / "gate.log", "session": "gate_1",
+            "cwd": tmp_path, "env": {"PATH": os.environ["PATH"]}, "log": tmp_path / "gate.log",
+            "session": f"gate_{tmp_path.name}",  # others run at the same time, and leftovers are killed by this name
             "folder": tmp_path / "run", "grace_seconds": 0.2,
         }  # fmt: skip
         return run_contained(argv, timeout_seconds=timeout_seconds, **settings | options)
@@ -53,6 +54,14 @@ async def test_tail_is_the_end_of_the_output_even_beyond_the_limit_of_the_log(ru
     done = await run(sys.executable, "-c", "print('é' * 40_000_000); print('the end')")
     assert done.tail.endswith("é\nthe end\n")
     assert len(done.tail.encode()) <= 4096 + 2
+
+
+async def test_a_log_is_bounded_and_has_the_beginning_the_end_and_a_word_between(run, tmp_path):
+    await run(sys.executable, "-c", "print('the beginning'); print('x' * (12 << 20)); print('the end')")
+    kept = (tmp_path / "gate.log").read_bytes()
+    assert 5_000_000 < len(kept) <= LOG_BYTES
+    assert (kept[:14], kept[-8:]) == (b"the beginning\n", b"the end\n")
+    assert kept.count(b"[log limit reached: the rest is left out, except its end]") == 1
 
 
 async def test_environment_is_only_what_was_given(run):

@@ -89,7 +89,9 @@ def test_urls_without_a_password_stay(url: str) -> None:
     assert Redactor({}).text(url) == url
 
 
-@pytest.mark.parametrize("text", ["sk-ant-rehearsal", "task-ant-hill", "ghp_short", "git log --oneline", "a" * 500])
+@pytest.mark.parametrize(
+    "text", ["sk-ant-rehearsal", "task-ant-hill", "ghp_short", "git log --oneline", "a" * 500, "xAKIA" + "A1" * 8]
+)
 def test_what_is_no_token_stays(text: str) -> None:
     assert Redactor({}).text(text) == text
 
