@@ -23,6 +23,7 @@ from harness.app.proving import GateProver
 from harness.app.queue_file import EngineMirror
 from harness.app.regenerating import Regenerator
 from harness.app.reload import Readers, lane_caps
+from harness.app.scheduling import Scheduling, make_scheduling
 from harness.clock import SystemClock, slept_seconds
 from harness.config.load import Loaded
 from harness.engine.attempt import Attempt
@@ -35,8 +36,8 @@ from harness.engine.guards import Guards, make_guards
 from harness.engine.integrator import Integrator
 from harness.engine.interrupts import Interrupts, InterruptWatch
 from harness.engine.patience import PatientBooks
-from harness.engine.preparing import AttemptTools
 from harness.engine.place import PlaceWatch
+from harness.engine.preparing import AttemptTools
 from harness.engine.reconciler import Reconciler
 from harness.engine.scrubbing import Scrubber
 from harness.engine.session import SessionTools
@@ -89,6 +90,7 @@ class Parts:
     interrupt_watch: InterruptWatch
     intake: Intake
     aftermath: Aftermath
+    scheduling: Scheduling
     timekeeper: Timekeeper
     others: tuple[Component, ...]
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
@@ -154,6 +156,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
     prover = GateProver(loaded, environments, merger, home)
     aftermath = make_aftermath(books, clock, state, home, merger, prover, planner, environments)
+    scheduling = make_scheduling(books, clock, state, home, merger, planner, environments)
     integrator = Integrator(aftermath.tools)
     sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, checkups(planner))
     grounds = GitGrounds(home.worktrees, (home.state, home.docs))
@@ -169,7 +172,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     timekeeper = Timekeeper(books, clock, state, slept_seconds)
     parts = Parts(
         home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,
-        workspaces, watch, intake, aftermath, timekeeper, (),
+        workspaces, watch, intake, aftermath, scheduling, timekeeper, (),
         lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
         guards, readers, fence, tools,
     )  # fmt: skip
@@ -191,6 +194,7 @@ def _beside_the_worker(parts: Parts, processes: LockedProcesses, records: Sessio
         parts.integrator,
         parts.intake,
         *parts.aftermath.components,
+        *parts.scheduling.components,
         *parts.guards.components,
         DiskWatch(books, clock, state, lambda: _free(home)),
         Farewell(books, clock, state, processes, parts.loaded.config.harness.stop_timeout),

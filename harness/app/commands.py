@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.app.environments import Environments
 from harness.git import foreign
+from harness.model.outfit import CACHE
 from harness.ports import Ended
 
 LOGS = 3
@@ -18,7 +19,7 @@ REPORT_BYTES = 1 << 20
 @dataclass(frozen=True, slots=True)
 class Order:
     """`action` and `repo` name the log. `given`: variable -> content of a file that it names; `answer`: the variable of
-    a file that the command may write.
+    a file that the command may write; `cache`: a folder that it may keep things in, named by HARNESS_CACHE.
     """
 
     action: str
@@ -27,6 +28,7 @@ class Order:
     timeout_seconds: float
     given: Mapping[str, bytes] = field(default_factory=dict)
     answer: str = ""
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Commands:
             files = Path(variables["TMPDIR"])
             for name, content in order.given.items():
                 (files / name).write_bytes(content)
+            variables |= {CACHE: str(order.cache)} if order.cache is not None else {}
             named = [*order.given, *([order.answer] if order.answer else [])]
             end = await self.environments.runner(
                 ["/bin/sh", "-c", order.run],

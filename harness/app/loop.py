@@ -146,6 +146,7 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             await reload.readers.interrupts.consecutive()
             await parts.guards.remember()
             await parts.intake.tick()
+            await parts.scheduling.scheduler.tick()
             supervisor = Supervisor(clock, lambda name, exc: _failed(journalist, name, exc), state.stop)
             await supervisor.run(parts.worker(course), parts.others)
             await parts.intake.close()

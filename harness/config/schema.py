@@ -28,6 +28,8 @@ from harness.config.fields import (
 from harness.config.gates import AnyGate, GateSection, guards
 from harness.config.integration import IntegrationSection
 from harness.config.resources import BudgetSection, PressureSection, WatchSection
+from harness.config.schedules import Schedules
+from harness.config.schedules import contradictions as in_schedules
 from harness.config.secret import Secret
 from harness.config.workspaces import OutfitKeys, WorkspaceSection
 from harness.model.policy import PolicyRule
@@ -356,6 +358,8 @@ class Config(Section):
     """Where work comes from besides the queue commands."""
     notifiers: Many[NotifierSection] = ()
     """Whom to tell."""
+    schedules: Schedules = Field(default_factory=dict)
+    """What recurs, by name: items that are added, commands that are run."""
     budgets: BudgetSection = BudgetSection()
     """What all work together may cost."""
     pressure: PressureSection = PressureSection()
@@ -403,6 +407,8 @@ def contradictions(config: Config) -> Iterator[tuple[Key, str]]:
             yield from _agent_exists(config, ("kinds", name, "review"), kind.review)
             if kind.expects != "commit":
                 yield ("kinds", name, "review"), f"{name!r} expects no commit; a review reads commits"
+    repositories = [repo.name for repo in config.repositories]
+    yield from in_schedules(config.schedules, {"repo": repositories, "lane": config.lanes, "agent": config.agents})
 
 
 def _without_commit(config: Config, kinds: Iterable[str]) -> str | None:

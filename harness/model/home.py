@@ -68,6 +68,10 @@ class Home:
         """Reports of what was asked before each push, a folder a repository."""
         return self.state / "pushes"
 
+    def kept(self, schedule: str) -> Path:
+        """The folder of a schedule's command, which finds again what it left there."""
+        return self.state / "schedules" / schedule
+
     @property
     def command_logs(self) -> Path:
         return self.state / "logs" / "commands"

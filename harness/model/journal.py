@@ -103,7 +103,7 @@ class Followup:
 class Committed:
     """A commit that came to a branch (`event` integrated) or to a remote (pushed); `seq` is its entry of the journal.
 
-    `what`: work, sync or rollback, as in Integration; `kind` and `title` are the item's.
+    `what`: work, sync or rollback, as in Integration; `kind`, `title` and `source` are the item's.
     """
 
     seq: int
@@ -117,6 +117,7 @@ class Committed:
     base: str
     commit: str
     what: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def _with_books(found: Snapshot, store: StoreReader) -> Snapshot:
     waiting = store.unpushed()
     return replace(
         found,
-        reasons=(*found.reasons, *_unpushed(waiting), *outstanding(store)),
+        reasons=(*found.reasons, *_unpushed(waiting), *outstanding(store), *_failed_commands(store)),
         unpushed=len(waiting),
         sessions=tuple(_live(store, found.at)) if found.pid is not None else (),
         counts={each.value: number for each, number in store.counts().items()},
@@ -184,6 +184,13 @@ def _unpushed(rows: Sequence[Integration]) -> Iterator[str]:
         waiting = [row for row in rows if (row.repo, row.branch) == (repo, branch)]
         why = f": {waiting[-1].push_reason}" if waiting[-1].push_reason else ""
         yield f"unpushed {len(waiting)} on {branch} of {repo}{why}"
+
+
+def _failed_commands(store: StoreReader) -> Iterator[str]:
+    """Commands of schedules whose last run failed."""
+    for firing in store.failed_commands():
+        log = f" (log {firing.log})" if firing.log else ""
+        yield f"command of schedule {firing.schedule} failed at {firing.slot}: {firing.reason}{log}"
 
 
 def _run(store: StoreReader | None) -> Run | None:

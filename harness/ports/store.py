@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome
+from harness.model.schedule import Due, Firing, Rule, Standing
 from harness.model.session import SessionRow, SessionStatus
 from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
 
@@ -212,6 +213,39 @@ class Store(Protocol):
 
     def settle_held(self, item: str, state: WorkState, reason: str, outcome: str, now: datetime) -> WorkItem:
         """The end of an item that waited for its integration (checkout in the way, merge apply)."""
+        ...
+
+    # what recurs
+    def standings(self) -> Mapping[str, Standing]:
+        """How far each schedule has been looked at, by name."""
+        ...
+
+    def begin_schedule(self, rule: Rule, now: datetime) -> Standing:
+        """Look at slots and events from now on: a schedule that is new or has another trigger, or a clock set back."""
+        ...
+
+    def forget_schedule(self, schedule: str, now: datetime) -> None:
+        """It is configured no more; written again, it begins anew."""
+        ...
+
+    def fire(
+        self, schedule: str, due: Due, item: WorkItem | None, *, seq: int | None, actor: str, now: datetime
+    ) -> Firing | None:
+        """A slot's item, or its command (None), and how far was looked (`seq`; None for a person, who did not look).
+        None if the slot had its turn already.
+        """
+        ...
+
+    def open_commands(self) -> Sequence[Firing]:
+        """Commands of schedules that are wanted or begun, oldest first."""
+        ...
+
+    def begin_command(self, firing: int, now: datetime) -> bool:
+        """Once more; whether it is still to be run."""
+        ...
+
+    def end_command(self, firing: int, state: str, reason: str, now: datetime, log: str | None = None) -> None:
+        """What became of it: done, failed, dropped; or wanted, if it was called off in order and does not count."""
         ...
 
     # journal, runs

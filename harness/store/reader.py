@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from harness.model.journal import AttemptRow, Entry, Followup, Integration, PastEnd, Pause
+from harness.model.schedule import Firing, Standing
 from harness.model.session import SessionRow
 from harness.model.work import UNFINISHED, WorkItem, WorkState
 from harness.store import rows
@@ -136,6 +137,24 @@ class StoreReader(Database):
     def last_builds(self) -> Sequence[Followup]:
         """The last build of each repository that came to an end."""
         return [rows.followup(row) for row in self.all("builds_last")]
+
+    # --- schedules ----------------------------------------------------------------------------------------------------
+
+    def standings(self) -> Mapping[str, Standing]:
+        """How far each schedule has been looked at, by name; also of those that config.yaml names no more."""
+        return {row["name"]: rows.standing(row) for row in self.all("schedules_all")}
+
+    def firings(self, schedule: str, limit: int) -> Sequence[Firing]:
+        """What became of its slots, newest first."""
+        return [rows.firing(row) for row in self.all("firings_of", schedule=schedule, limit=limit)]
+
+    def open_commands(self) -> Sequence[Firing]:
+        """Commands of schedules that are wanted or begun, oldest first."""
+        return [rows.firing(row) for row in self.all("firings_open")]
+
+    def failed_commands(self) -> Sequence[Firing]:
+        """The last run of each schedule's command that came to an end, if it failed."""
+        return [rows.firing(row) for row in self.all("firings_failed")]
 
     # --- journal ------------------------------------------------------------------------------------------------------
 

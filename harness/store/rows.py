@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
+from harness.model.schedule import Firing, Standing
 from harness.model.session import Role, SessionRow, SessionStatus
 from harness.model.work import Continuation, WorkItem, WorkState
 
@@ -209,13 +210,22 @@ def followup(row: sqlite3.Row) -> Followup:
 
 
 def committed(row: sqlite3.Row) -> Committed:
-    plain = ("seq", "item", "kind", "title", "repo", "branch", "base", "what")
+    plain = ("seq", "item", "kind", "title", "repo", "branch", "base", "what", "source")
     return Committed(
         **{name: row[name] for name in plain},
         at=at(row["at"]),
         event="integrated" if row["event"] == "integration.applied" else "pushed",
         commit=_unpacked(row["data"]).get("commit") or row["merged"],
     )
+
+
+def standing(row: sqlite3.Row) -> Standing:
+    return Standing(row["rule"], at(row["looked_at"]), row["seq"], at_or_none(row["fired_at"]))
+
+
+def firing(row: sqlite3.Row) -> Firing:
+    plain = ("id", "schedule", "slot", "missed", "state", "item", "reason", "log", "tries")
+    return Firing(**{name: row[name] for name in plain}, at=at(row["at"]), ended_at=at_or_none(row["ended_at"]))
 
 
 def pause(row: sqlite3.Row) -> Pause:

@@ -25,5 +25,6 @@ CREATE TABLE firings (
   CHECK ((state IN ('wanted', 'running')) = (ended_at IS NULL))
 ) STRICT;
 CREATE INDEX firings_newest ON firings (schedule, id);
+CREATE INDEX firings_ended ON firings (schedule, id) WHERE state IN ('done', 'failed', 'dropped');
 -- One command of a schedule at a time: what comes while it is open is folded into it.
 CREATE UNIQUE INDEX firings_open ON firings (schedule) WHERE state IN ('wanted', 'running');

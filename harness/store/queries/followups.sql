@@ -43,7 +43,7 @@ ORDER BY f.id DESC LIMIT :limit
 -- name: commits_after
 -- What came to a branch or a remote after an entry of the journal, with what it was.
 SELECT j.seq, j.at, j.kind AS event, j.data, i.item, i.repo, i.branch, i.base, i.merged, i.kind AS what, i.push_reason,
-       w.kind, w.title
+       w.kind, w.title, w.source
 FROM journal AS j
 JOIN integrations AS i ON i.id = json_extract(j.data, '$.integration')
 JOIN items AS w ON w.id = i.item
