@@ -73,6 +73,11 @@ class Home:
         return self.state / "schedules" / schedule
 
     @property
+    def backups(self) -> Path:
+        """A folder a backup, and what was cancelled from the queue file."""
+        return self.state / "backups"
+
+    @property
     def command_logs(self) -> Path:
         return self.state / "logs" / "commands"
 

@@ -220,7 +220,7 @@ def known(value: T | None, what: str, name: str) -> T:
 _LISTED = {"item": "./loop queue show --all", "session": "./loop session list"}
 
 
-_DAMAGED = "./loop stop; move it aside with its -wal and -shm, put a copy of yours in its place, ./loop doctor"
+_DAMAGED = "./loop stop; ./loop backup restore latest --yes, or the path of a copy of yours; what is replaced is kept"
 _MEANINGS: Mapping[str, tuple[str, str]] = {
     "SQLITE_BUSY": ("is locked by a program that does not use our gate", "end other programs that have it open"),
     "SQLITE_LOCKED": ("is locked by a program that does not use our gate", "end other programs that have it open"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.model.errors import NotFound
@@ -53,11 +54,21 @@ def open_writer(path: Path) -> sqlite3.Connection:
         schema.check(schema.version(connection), path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        if 0 < schema.version(connection) < schema.VERSION:
+            _keep_before(connection, path)
         schema.migrate(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _keep_before(connection: sqlite3.Connection, path: Path) -> None:
+    """The way back from a new version of the program; without room for it nothing is migrated (H25)."""
+    # Here, not above: needed once in the life of a version.
+    from harness.store.backup import Order, keep  # noqa: PLC0415
+
+    keep(connection, path, path.with_name("backups"), Order("migration", datetime.now(UTC)))
 
 
 def open_gate(path: Path) -> int:

@@ -22,7 +22,7 @@ def check(found: int, path: Path, *, exactly: bool = False) -> None:
     if found > VERSION:
         raise StoreError(
             f"{path} has schema {found}, this program knows {VERSION}: a newer version of the harness wrote it",
-            hint="run the newer version again, or put a copy of state/ from before the upgrade in place",
+            hint="run the newer version again, or go back to a copy of before the upgrade: ./loop backup list",
         )
     if exactly and found < VERSION:
         raise StoreError(
