@@ -205,8 +205,22 @@ def _copy(source: sqlite3.Connection, target: Path, order: Order) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
+def adopt(folder: Path, order: Order) -> Backup:
+    """Make a backup of a folder with a whole database, one file, and nobody at it; `files` are in it already.
+
+    Raises StoreError if the database is not sound; sqlite3.Error, OSError.
+    """
+    target = folder / DATABASE
+    with closing(sqlite3.connect(f"{target.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as whole:
+        facts = _facts(whole)
+    _read_back(target, facts)
+    files = {name: sha256(folder / name) for name in (DATABASE, *order.files)}
+    _write_manifest(folder, facts, files, order)
+    return read(folder)
+
+
 def _read_back(target: Path, facts: Mapping[str, int]) -> None:
-    with closing(sqlite3.connect(f"{target.as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
+    with closing(sqlite3.connect(f"{target.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
         found = damage(copy)
         if not found and _facts(copy) != facts:
             found = [f"{_facts(copy)} was read back where {facts} was written"]
