@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from harness.config.schedules import ScheduledCommandSection, ScheduleSection
 from harness.engine.recurring import CommandTools, Ran, ScheduledCommands
 from harness.engine.scheduler import Scheduler
 from harness.engine.state import LoopState
-from harness.model.errors import NotFound
+from harness.model.errors import Busy, NotFound
 from harness.model.home import Home
 from harness.model.itemform import parse_item
 from harness.model.schedule import Due, Happened, Rule, source_of
@@ -24,7 +25,7 @@ from harness.model.text import one_line, plain
 from harness.model.work import WorkItem
 from harness.ops.forms import form_of
 from harness.ports import Books, Clock, Merger, RepositoryRef
-from harness.proc.lock import FileLock
+from harness.proc.lock import FileLock, holder
 
 MOST_WORDS = 300
 LOG = "schedule"
@@ -80,8 +81,16 @@ class ContainedRuns:
     merger: Merger
     home: Home
 
-    def turn(self, schedule: str) -> FileLock:
-        return FileLock(self.home.owners / f"schedule-{schedule}.lock")
+    @contextmanager
+    def turn(self, schedule: str) -> Iterator[None]:
+        lock = FileLock(self.home.owners / f"schedule-{schedule}.lock")
+        if not lock.acquire(f"pid {os.getpid()}"):
+            by = holder(lock.path) or "pid unknown"
+            raise Busy(f"the command of schedule {schedule} runs already ({by})", hint="wait for its end")
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def run(self, schedule: str) -> Ran:
         section = section_of(self.planner, schedule).command

@@ -18,7 +18,7 @@ from typing import Protocol
 from harness.engine.followups import reason_of
 from harness.engine.state import LoopState
 from harness.model.errors import Busy, HarnessError, NotFound, StoreError
-from harness.model.schedule import Firing
+from harness.model.schedule import Due, Firing
 from harness.ports import Books, Clock
 
 LOOK_SECONDS = 60.0
@@ -53,28 +53,40 @@ class CommandTools:
     clock: Clock
     runs: Runs
 
-    async def perform(self, firing: Firing) -> Ran | None:
-        """Run it and write what became of it; None if it is over, or not wanted any more.
-
-        Raises Busy if it runs already, StoreError. Called off, it is wanted again.
-        """
+    async def perform(self, firing: Firing) -> None:
+        """Run what is open. Raises Busy if it runs already, StoreError."""
         with self.runs.turn(firing.schedule):
-            if not await self.books(lambda s: s.begin_command(firing.id, self.clock.now())):
-                return None
-            try:
-                ran = await self.runs.run(firing.schedule)
-            except asyncio.CancelledError:
-                await self.end(firing, "wanted", "called off")
-                raise
-            except NotFound as exc:
-                await self.end(firing, "dropped", exc.message)
-                return None
-            except StoreError:
-                raise
-            except (HarnessError, OSError) as exc:
-                ran = Ran(ok=False, reason=reason_of(exc), log="")
-            await self.end(firing, "done" if ran.ok else "failed", ran.reason, ran.log)
-            return ran
+            await self._run(firing)
+
+    async def at_once(self, schedule: str, due: Due, actor: str) -> Ran:
+        """Run it for a person; a run that waits for its turn is that one. Raises Busy, StoreError, NotFound."""
+        with self.runs.turn(schedule):
+            await self.books(lambda s: s.fire(schedule, due, None, seq=None, actor=actor, now=self.clock.now()))
+            waiting = await self.books(lambda s: s.open_commands())
+            ran = await self._run(next(firing for firing in waiting if firing.schedule == schedule))
+        if ran is None:
+            raise NotFound(f"schedule {schedule} has no command any more", hint="./loop schedule list")
+        return ran
+
+    async def _run(self, firing: Firing) -> Ran | None:
+        """Run it and write what became of it; None if it is over, or not wanted any more."""
+        if not await self.books(lambda s: s.begin_command(firing.id, self.clock.now())):
+            return None
+        try:
+            ran = await self.runs.run(firing.schedule)
+        except asyncio.CancelledError:
+            # who asked for it is gone, or the loop ends and the next one runs it
+            await self.end(firing, "dropped" if firing.by_hand else "wanted", "called off")
+            raise
+        except NotFound as exc:
+            await self.end(firing, "dropped", exc.message)
+            return None
+        except StoreError:
+            raise
+        except (HarnessError, OSError) as exc:
+            ran = Ran(ok=False, reason=reason_of(exc), log="")
+        await self.end(firing, "done" if ran.ok else "failed", ran.reason, ran.log)
+        return ran
 
     async def end(self, firing: Firing, state: str, reason: str, log: str = "") -> None:
         await self.books(lambda s: s.end_command(firing.id, state, reason, self.clock.now(), log or None))
