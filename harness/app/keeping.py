@@ -1,8 +1,10 @@
-"""Whoever keeps the workspaces and refs of one loop within bounds, made from its configuration."""
+"""Whoever keeps the workspaces, refs and backups of one loop within bounds, made from its configuration."""
 
 from __future__ import annotations
 
+from harness.app.backing import LoopBackups
 from harness.app.planner import ConfigPlanner
+from harness.engine.backups import Backups
 from harness.engine.housekeeper import Housekeeper
 from harness.engine.quota import QuotaWatch
 from harness.engine.state import LoopState
@@ -33,4 +35,5 @@ def make_keepers(
     return (
         Housekeeper(books, clock, state, workspaces, keep, upkeep, repositories),
         QuotaWatch(books, clock, state, workspaces, upkeep, limits),
+        Backups(books, clock, state, LoopBackups(home, clock, lambda: planner.loaded.config.backups)),
     )

@@ -70,6 +70,7 @@ _PLACES: Mapping[str, Key] = MappingProxyType(
         "watch.file_changes_per_minute": ("watch", "file_changes_per_minute"),
         "watch.loop_memory_mib": ("watch", "loop_memory_mib"),
         "workspaces": ("workspaces",),
+        "backups": ("backups",),
         "retention": ("retention",),
     }
 )

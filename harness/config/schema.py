@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from harness.config.after import AfterSection, PushCheckSection
+from harness.config.backups import BackupSection
 from harness.config.fields import (
     VARIABLE,
     Count,
@@ -368,6 +369,8 @@ class Config(Section):
     """What running sessions and the loop may use before somebody is told."""
     workspaces: WorkspaceSection = WorkspaceSection()
     """How many workspaces there may be, and how long they and saved work are kept."""
+    backups: BackupSection = BackupSection()
+    """When backups are made by themselves, and how many are kept."""
     retention: RetentionSection = RetentionSection()
     """How long logs are kept."""
 

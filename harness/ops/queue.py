@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("id", "state", "priority", "kind", "lane", "repo", "attempts", "title", "reason")
 EXPORTED = 100_000
+MASS = 1000
+"""Items of one import before which a backup is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,7 @@ def import_(desk: Desk, raw: bytes, name: str, *, dry_run: bool = False) -> Chan
     Raises Usage naming item and mistake.
     """
     wished = [_numbered(number, document, desk) for number, document in enumerate(_objects(raw), start=1)]
+    kept = () if dry_run or len(wished) < MASS else _kept_before(desk)
     with order(desk) as (store, absorbed), _tried(store) if dry_run else store.together():
         answers = store.add(wished, actor=desk.actor, now=desk.now)
     added = [answer.id for answer in answers if answer.applied]
@@ -235,7 +238,17 @@ def import_(desk: Desk, raw: bytes, name: str, *, dry_run: bool = False) -> Chan
     detail = "\n".join([f"{len(added)} {word}, {len(known)} left as they are", *known])
     done = bool(added) and not dry_run
     failed = bool(known) and not added
-    return Change(name, done, detail, dry_run, exit_code=1 if failed else 0, notes=notes_of(absorbed))
+    return Change(name, done, detail, dry_run, exit_code=1 if failed else 0, notes=(*kept, *notes_of(absorbed)))
+
+
+def _kept_before(desk: Desk) -> tuple[str, ...]:
+    """The way back from a mass import; an empty queue needs none."""
+    with reading_if_any(desk.home) as store:
+        if store is None or not any(store.counts().values()):
+            return ()
+    from harness.ops.backups import keep  # noqa: PLC0415 - a look at the queue needs none of it
+
+    return (f"kept before: ./loop backup restore {keep(desk.home, 'import', desk.now).id} --yes",)
 
 
 def _numbered(number: int, document: Any, desk: Desk) -> WorkItem:

@@ -135,13 +135,18 @@ def alone(shelf: Path) -> Iterator[None]:
 
 def _free_name(shelf: Path, order: Order) -> Path:
     if order.tag is not None:
-        if not TAG.fullmatch(order.tag):
-            raise Usage(f"not a tag: {order.tag!r}", hint="letters, digits, dots, dashes and underscores, at most 64")
-        if taken := next((each.name for each in shelf.glob("*") if _tag_of(each) == order.tag), None):
-            raise Refused(f"the tag {order.tag} is taken by {taken}", hint="give another one; ./loop backup list")
+        check_tag(shelf, order.tag)
     name = f"{order.now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{order.tag or order.reason}"
     names = (name, *(f"{name}-{n}" for n in range(2, 1000)))
     return next(shelf / each for each in names if not (shelf / each).exists())
+
+
+def check_tag(shelf: Path, tag: str) -> None:
+    """Raises Usage for what is no tag, Refused for one that is taken."""
+    if not TAG.fullmatch(tag) or ".." in tag or tag.endswith((".", ".lock")):
+        raise Usage(f"not a tag: {tag!r}", hint="letters, digits, dots, dashes and underscores, at most 64")
+    if taken := next((each.name for each in shelf.glob("*") if _tag_of(each) == tag), None):
+        raise Refused(f"the tag {tag} is taken by {taken}", hint="give another one; ./loop backup list")
 
 
 def _tag_of(folder: Path) -> str | None:
