@@ -75,9 +75,16 @@ class Remote:
 
         Raises PushFailed, whose `kind` says why.
         """
+        return await self._send(f"{commit}:refs/heads/{self._branch}")
+
+    async def push_tag(self, tag: str) -> str:
+        """Bring a tag there, never over another one; the remote's name. Raises PushFailed."""
+        return await self._send(f"refs/tags/{tag}:refs/tags/{tag}")
+
+    async def _send(self, what: str) -> str:
         remote = await self._name()
         fixed = ("--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
-        await self._talk(remote, "push", *fixed, "--", remote, f"{commit}:refs/heads/{self._branch}")
+        await self._talk(remote, "push", *fixed, "--", remote, what)
         return remote
 
     async def fetch(self) -> str | None:

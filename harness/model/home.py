@@ -78,6 +78,11 @@ class Home:
         return self.state / "backups"
 
     @property
+    def forensics(self) -> Path:
+        """What versions left that were rolled back, a folder each."""
+        return self.state / "forensics"
+
+    @property
     def command_logs(self) -> Path:
         return self.state / "logs" / "commands"
 

@@ -71,7 +71,13 @@ _ROWS = (
         "set isolation.required: false, or do what ./loop doctor says",
     ),
     _refused("second-instance", "another loop runs on the same state", "busy", 75, "./loop status, ./loop stop"),
-    _refused("newer-database", "a newer version wrote state/harness.db", "store", 1, "run the newer version again"),
+    _refused(
+        "newer-database",
+        "a newer version wrote state/harness.db",
+        "store",
+        1,
+        "run the newer version again, or ./loop backup list",
+    ),
     _ended("unreachable", "the endpoint cannot be reached", "api_down", 1, _LATER, "./loop doctor"),
     _ended("http-401", "the API answers 401 or 403", "auth", 77, _PROBED, "./loop auth status, then ./loop resume"),
     _ended(

@@ -111,9 +111,10 @@ HOUSE = (
     ),
     built("config schema", "JSON Schema of config.yaml.", "config:schema"),
     built("policy test", "What becomes of a command, or of disguised ones.", "policy:test"),
-    later(
+    built(
         "backup create",
         "Keep state and configuration.",
+        "backup:create",
         "cp -r state ~/gt-backup/",
         "git tag pre-phase2-rollout-YYYYMMDD",
         "git push origin pre-phase2-rollout",
@@ -124,15 +125,21 @@ HOUSE = (
         "cp -r docs/sessions ~/rollback-forensics/",
         "cp config.yaml ~/rollback-forensics/",
     ),
-    later("backup list", "What was kept.", "git tag | grep pre-phase2-rollout"),
-    later("backup verify", "Is a backup whole?"),
-    later(
+    built("backup list", "What was kept.", "backup:list_", "git tag | grep pre-phase2-rollout"),
+    built("backup verify", "Is a backup whole? All of it is read.", "backup:verify"),
+    built(
         "backup restore",
         "Bring one back.",
+        "backup:restore",
         "cp -r ~/gt-backup/harness-YYYYMMDD/state .",
         "cp ~/gt-backup/harness-YYYYMMDD/config.yaml .",
     ),
-    later("backup rollback", "Program and state as they were.", "git checkout pre-phase2-rollout-YYYYMMDD"),
+    built(
+        "backup rollback",
+        "Program and state as they were.",
+        "backup:rollback",
+        "git checkout pre-phase2-rollout-YYYYMMDD",
+    ),
     built(
         "state reset",
         "Begin anew, after a backup.",
