@@ -434,6 +434,7 @@ async def test_nothing_is_begun_while_the_loop_is_paused_and_what_comes_is_one_r
         await wanted(loop, "index")
         await wanted(loop, "index", "20260102T0300Z")
         await loop.parts.scheduling.commands.tick()
+        assert loop.parts.scheduling.commands._running == {}
         assert [firing.state for firing in await fired(loop, "index")] == ["wanted", "folded"]
         loop.parts.state.pauses = ()
         assert [firing.state for firing in await settled(loop, "index", 2)] == ["done", "folded"]

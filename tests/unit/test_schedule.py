@@ -98,6 +98,7 @@ def listed(values: set[int]) -> str:
 @example(BERLIN, True, {0}, {2, 3}, 0)
 @example(BERLIN, True, {15, 45}, {2}, 0)
 @example(LORD_HOWE, False, {10, 40}, {1, 2}, 0)
+@example(BERLIN, False, {30}, {2}, 30 * 60 + 75)  # looked at in the hour that comes twice, the second time
 def test_fixed_times_are_one_slot_each_and_none_is_lost_over_a_change(zone, spring, past, of, begin):
     middle = CHANGES[zone][0 if spring else 1]
     begins, ends = middle - timedelta(hours=30) + begin * MINUTE, middle + timedelta(hours=40)
