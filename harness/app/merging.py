@@ -40,6 +40,7 @@ def rollback(
         whole = latest_run(store) if run == "latest" else None
 
     async def undo(parts: Parts) -> Sequence[Undone]:
+        await parts.integrator.settle_cut_off()
         number = whole.run if whole is not None else run or ""
         rows = await parts.books(lambda s: _of_item(s, name) if name is not None else _of_run(s, number))
         branches: dict[tuple[str, str], list[Integration]] = {}

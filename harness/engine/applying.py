@@ -50,6 +50,11 @@ class Applier:
         await self._close(item, f"{name}: integrated into {plan.branch} at {merged[:12]}", name, by)
         return Applied(item.id, plan.repo.name, plan.branch, merged)
 
+    async def arrived(self, plan: Plan, item: WorkItem) -> None:
+        """What is kept is on its branch, by nobody who can still say so."""
+        name, _ = await self._kept(plan, item.id)
+        await self._close(item, f"{name}: integrated into {plan.branch}", name, None)
+
     async def waits(self, item_id: str) -> bool:
         """Whether held work is still wanted; a row of an item that went on or is finished is closed."""
         item = await self.tools.books(lambda s: s.item(item_id))

@@ -20,6 +20,7 @@ from pathlib import Path
 from harness.engine.applying import Applied, Applier, held
 from harness.engine.batches import Batch, Wish, companions
 from harness.engine.conflicts import combined
+from harness.engine.cut_off import CutOff
 from harness.engine.followups import Followups
 from harness.engine.mover import IntegratorTools, Mover, Step
 from harness.engine.plan import After, Judgement, Plan, Proof, Proven, asked
@@ -52,19 +53,28 @@ class Integrator:
         self._applier = Applier(tools, self._mover)
         self.pusher = Pusher(tools, self._mover, self.turn)
         self._followups = Followups(tools)
+        self._cut_off = CutOff(tools, self._mover, self._applier)
 
     def turn(self, repository: str) -> asyncio.Lock:
         """The right to prove and integrate in a repository; given in the order in which it was asked for."""
         return self._turns[repository]
 
     async def run(self) -> None:
+        await self.settle_cut_off()
         await self.pusher.tick()
         await self._followups.tick()
         while True:
             await self._tools.clock.sleep(HELD_RETRY_SECONDS)
             await self.tick()
 
+    async def settle_cut_off(self) -> None:
+        """Say of intents without an end what became of their branch."""
+        for repository in await self._cut_off.left():
+            async with self._turns[repository]:
+                await self._cut_off.settle(repository)
+
     async def tick(self) -> None:
+        await self.settle_cut_off()
         held_back = await self._tools.books(lambda s: s.integrations(states=("held",)))
         for item in dict.fromkeys(row.item for row in held_back):
             try:
@@ -89,6 +99,7 @@ class Integrator:
             raise NotFound(f"no item {item_id}", hint="./loop queue show --all")
         plan = self._tools.planner.plan(item)
         async with self._turns[plan.repo.name]:
+            await self._cut_off.settle(plan.repo.name)
             done = await self._applier.apply(plan, item, by or self._tools.state.actor)
             unpushed = await self.pusher.publish(plan, item) if plan.push else ""
             return replace(done, unpushed=unpushed, outstanding=await self._follow(plan))

@@ -47,11 +47,11 @@ class Dead:
     async def running(self) -> tuple[Lease, SessionRow, Workspace]:
         loop, lease = self._loop, await self.leased()
         plan = loop.parts.planner.plan(lease.item)
-        workspace = await loop.parts.workspaces.prepare(plan.repo, "one")
+        workspace = await loop.parts.workspaces.prepare(plan.repo, lease.item.id)
         facts = {"base": workspace.base, "workspace": str(workspace.path)}
         await self._books(lambda s: s.phase(lease, Phase.PREPARING, loop.now, **facts))
         row = SessionRow(
-            new_session_id(), "one", lease.fence, 1, "scripted", SessionStatus.RUNNING, 1, "run", "claude-1",
+            new_session_id(), lease.item.id, lease.fence, 1, "scripted", SessionStatus.RUNNING, 1, "run", "claude-1",
             started_at=loop.now, updated_at=loop.now, workspace=str(workspace.path),
         )  # fmt: skip
         await self._books(lambda s: s.open_session(lease, row))
