@@ -45,7 +45,7 @@ def real(kills: int, seed: int) -> Report:
     scenario = {"sessions": [{"match": f"title of {name}", "turns": list(script(name))} for name in names]}
     harness = {"max_unclean_starts": 1_000_000, "max_consecutive_failures": 1_000_000}
     began, victims = time.monotonic(), Counter[str]()
-    with report.folder() as folder, yard(folder, scenario, gate="sleep 0.05", harness=harness) as place:
+    with report.folder() as folder, yard(folder, scenario, gate="sleep 0.05", harness=harness, prepared=False) as place:
         storm = Storm(Field(place), random.Random(seed))
         for number, name in enumerate(names):
             place.add(name)

@@ -86,7 +86,7 @@ ROWS: dict[str, Row] = {
 def test_each_ending_leads_to_its_place_in_the_queue(tmp_path: Path, name: str) -> None:
     row = ROWS[name]
     with Rehearsal(scenario(*row.turns)) as api:
-        user = User(tmp_path, api.url)
+        user = User(tmp_path, api.url, prepared=True)
         user.init(repository(tmp_path / "app"))
         user.configure(lambda config: config["agents"]["default"].update(row.agent))
         user.configure(lambda config: config.update(policy=list(row.policy)))

@@ -131,7 +131,7 @@ def test_each_situation_is_said_and_costs_the_item_nothing(tmp_path: Path, key: 
 
 
 def prepared(folder: Path, url: str) -> User:
-    user = User(folder, url)
+    user = User(folder, url, prepared=True)
     user.init(repository(folder / "app"))
     user.add()
     return user
@@ -195,7 +195,7 @@ def test_a_disk_that_is_nearly_full_pauses_the_loop_before_anything_is_lost(tmp_
 
 def test_a_second_loop_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
     with Rehearsal(scenario(*WORKS)) as api:
-        user = User(tmp_path, api.url)
+        user = User(tmp_path, api.url, prepared=True)
         user.init(repository(tmp_path / "app"))
         with user.running() as first:
             refused = user.loop("run", "--json")

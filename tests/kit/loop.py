@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from harness.rehearsal.records import Received
 from harness.rehearsal.stage import Rehearsal
 from harness.store.sqlite import SqliteStore
 from tests.kit.cli import cli_slot
+from tests.kit.prepared import Prepared, parent
 
 T = TypeVar("T")
 Turn = Mapping[str, Any]
@@ -62,7 +63,7 @@ def until(happened: Callable[[], T], seconds: float = 20.0, what: str = "it") ->
 class LoopProcess:
     """A running `./loop`. Its output goes to a file, so that it never waits for us."""
 
-    def __init__(self, process: subprocess.Popen[bytes], said: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Prepared, said: Path) -> None:
         self.process = process
         self.said = said
 
@@ -91,10 +92,14 @@ class LoopProcess:
 
 @dataclass
 class Yard:
-    """Where loops run: `home`, the repository `app` (one commit on main), and the endpoint that plays the model."""
+    """Where loops run: `home`, the repository `app` (one commit on main), and the endpoint that plays the model.
+
+    `prepared`: their processes are forked off one that has loaded everything.
+    """
 
     folder: Path
     api: Rehearsal
+    prepared: bool = False
     started: list[LoopProcess] = field(default_factory=list)
 
     @property
@@ -122,18 +127,24 @@ class Yard:
     def start(self, *arguments: str, **environment: str) -> LoopProcess:
         """`./loop ARGUMENTS` on our home; the launcher would exec the same process."""
         said = self.folder / f"said-{len(self.started)}.txt"
+        words, env = ["-C", str(self.home.root), *arguments], self.environment(**environment)
+        loop = LoopProcess(self._prepared(words, env, said) if self.prepared else self._fresh(words, env, said), said)
+        self.started.append(loop)
+        return loop
+
+    def _prepared(self, words: Sequence[str], env: Mapping[str, str], said: Path) -> Prepared:
+        return parent().start(words, cwd=self.folder, env=env, out=said)
+
+    def _fresh(self, words: Sequence[str], env: Mapping[str, str], said: Path) -> subprocess.Popen[bytes]:
         with said.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "harness", "-C", str(self.home.root), *arguments],
-                env=self.environment(**environment),
+            return subprocess.Popen(
+                [sys.executable, "-I", "-m", "harness", *words],
+                env=env,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
-        loop = LoopProcess(process, said)
-        self.started.append(loop)
-        return loop
 
     def run(self, *arguments: str, seconds: float = 60.0, **environment: str) -> tuple[int, str]:
         """A command to its end: exit code and output."""
@@ -275,11 +286,12 @@ def yard(
     *,
     gate: str | None = "test -f work.txt",
     harness: Mapping[str, Any] | None = None,
+    prepared: bool = True,
     **more: Any,
 ) -> Iterator[Yard]:
     """A yard with the right to run the real CLI; everything it started has ended afterwards."""
     with cli_slot(), Rehearsal(scenario) as api:
-        place = Yard(folder, api)
+        place = Yard(folder, api, prepared)
         make_home(place.home.root, make_repository(place.repository), gate=gate, harness=harness, **more)
         try:
             yield place

@@ -18,6 +18,7 @@ from harness.model.home import Home
 from harness.rehearsal.stage import Rehearsal
 from tests.kit.cli import cli_slot
 from tests.kit.command import Caller
+from tests.kit.prepared import parent
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOP = ROOT / "loop"
@@ -84,11 +85,15 @@ def billed(api: Rehearsal) -> dict[str, int]:
 
 @dataclass
 class User:
-    """`folder` holds an empty HOME and the loop's home, `url` is where the model answers."""
+    """`folder` holds an empty HOME and the loop's home, `url` is where the model answers.
+
+    `prepared`: `loop` is not the launcher, but a process forked off one that has loaded everything.
+    """
 
     folder: Path
     url: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    prepared: bool = False
 
     def __post_init__(self) -> None:
         self.home = self.folder / "house"
@@ -104,6 +109,8 @@ class User:
     def loop(self, *arguments: str | Path, cwd: Path | None = None, seconds: float = 60, **env: str) -> Done:
         """Run `./loop ARGUMENTS` to its end; at most two at a time on the machine if it starts sessions."""
         with cli_slot():
+            if self.prepared:
+                return self._forked(list(map(str, arguments)), cwd or self.home, seconds, self.env(**env))
             ended = subprocess.run(
                 [str(LOOP), *map(str, arguments)],
                 cwd=cwd or self.home,
@@ -115,6 +122,16 @@ class User:
                 check=False,
             )
         return Done(ended.returncode, ended.stdout, ended.stderr)
+
+    def _forked(self, arguments: Sequence[str], cwd: Path, seconds: float, env: Mapping[str, str]) -> Done:
+        number = len(list(self.folder.glob("said-*.out")))
+        out, err = (self.folder / f"said-{number}.{kind}" for kind in ("out", "err"))
+        process = parent().start(["--launched-as", str(LOOP), *arguments], cwd=cwd, env=env, out=out, err=err)
+        try:
+            code = process.wait(seconds)
+        finally:
+            process.kill()
+        return Done(code, out.read_text(), err.read_text())
 
     @contextmanager
     def running(self, *arguments: str, **env: str) -> Any:
