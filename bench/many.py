@@ -116,9 +116,9 @@ def _is_known(ref: str, owners: set[str]) -> bool:
 
 
 def many(folder: Path, count: int, workers: int, *, cli: bool) -> list[str]:
-    agents = {} if cli else {"agents": SCRIPTED}
+    agents: dict[str, Any] = {} if cli else {"agents": SCRIPTED}
     settings = {"max_consecutive_failures": 1000}
-    with yard(folder, scenario(count), gate=GATE, harness=settings, **agents) as place:
+    with yard(folder, scenario(count), gate=GATE, harness=settings, prepared=False, **agents) as place:
         fill(place, count)
         began = time.perf_counter()
         loop = place.start("run", "--drain", "--workers", str(workers))
@@ -153,7 +153,7 @@ def cost(folder: Path, count: int, workers: int) -> float:
     """Seconds an item of workspace, autosave, seal and integration: no gate, and an agent that commits at once."""
     app = make_repository(folder / "given")
     claimed = [{"name": "app", "path": str(app), "branch": "main", "integrate": "claimed"}]
-    with yard(folder, {"sessions": []}, gate=None, agents=SCRIPTED, repositories=claimed) as place:
+    with yard(folder, {"sessions": []}, gate=None, prepared=False, agents=SCRIPTED, repositories=claimed) as place:
         store = open_store(place.home)
         plain = [item for item in items(count * 2) if item.id[-1] != "0"][:count]
         store.add(plain, actor="bench", now=datetime.now(UTC))
