@@ -237,8 +237,9 @@ def test_a_checkout_in_the_way_holds_it_up_and_merge_apply_finishes(loop: Caller
 
 
 def started(loop: Caller, *words: str) -> subprocess.Popen[bytes]:
+    """With INT as a terminal gives it: a shell's background jobs, and so whoever runs these tests as one, ignore it."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "harness", *words],
+        ["env", "--default-signal=INT", sys.executable, "-I", "-m", "harness", *words],
         cwd=loop.home.root,
         env=loop.environ,
         stdin=subprocess.DEVNULL,
