@@ -149,9 +149,11 @@ async def _started(parts: Parts, course: Course, journalist: Journalist, reload:
             await parts.scheduling.scheduler.tick()
             supervisor = Supervisor(clock, lambda name, exc: _failed(journalist, name, exc), state.stop)
             await supervisor.run(parts.worker(course), parts.others)
+            await parts.scheduling.commands.finish()
             await parts.intake.close()
             await parts.aftermath.close()
         finally:
+            await parts.scheduling.commands.call_off()
             await _goodbye(parts)
             lock.release()
             lock.path.unlink(missing_ok=True)

@@ -85,7 +85,7 @@ class ScheduleSection(Section):
     """Minutes between two slots, counted from midnight of 1970-01-01; clocks that are changed do not matter."""
     after: Literal["integrated", "pushed"] | None = None
     """Event: work came to a branch, or to its remote; of the item's or command's `repo` if it has one. Work that
-    schedules added does not count."""
+    schedules added counts for commands only: nothing turns in a circle."""
     timezone: Annotated[Text, AfterValidator(_zone)] = "UTC"
     """Zone of `cron`, `every_minutes` and `window`, such as Europe/Berlin."""
     window: Annotated[Text, AfterValidator(_hours)] | None = None
@@ -132,7 +132,8 @@ class ScheduleSection(Section):
             begins, ends = map(time.fromisoformat, self.window.split("-"))
             window = Window(begins, ends, where)
         gap = timedelta(minutes=self.min_gap_minutes)
-        return Rule(name, self.when, following, self.after or "", self.repo, window, gap)
+        harmless = self.command is not None  # it adds nothing that could fire it again
+        return Rule(name, self.when, following, self.after or "", self.repo, harmless, window, gap)
 
 
 Schedules = dict[Name, ScheduleSection]

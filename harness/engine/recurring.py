@@ -94,7 +94,7 @@ class CommandTools:
 
 @dataclass(slots=True)
 class ScheduledCommands:
-    """A component."""
+    """A component. What it began goes on without it: whoever ends the loop lets it `finish`, and calls off the rest."""
 
     tools: CommandTools
     state: LoopState
@@ -102,17 +102,26 @@ class ScheduledCommands:
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self) -> None:
-        try:
-            while True:
-                ticket = self.state.bell.ticket()
-                await self.tick()
-                await self.state.bell.after(ticket, LOOK_SECONDS)
-                await self.tools.clock.sleep(BETWEEN_SECONDS)
-        finally:
-            for task in self._running.values():
-                task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
-            self._running.clear()
+        while True:
+            ticket = self.state.bell.ticket()
+            await self.tick()
+            await self.state.bell.after(ticket, LOOK_SECONDS)
+            await self.tools.clock.sleep(BETWEEN_SECONDS)
+
+    async def finish(self) -> None:
+        """At the end of a course what is wanted is run to its end, unless the loop is told to stop."""
+        await self.tick()
+        while not self.state.stopping and (busy := [task for task in self._running.values() if not task.done()]):
+            ring = asyncio.create_task(self.state.bell.after(self.state.bell.ticket(), None))
+            await asyncio.wait([*busy, ring], return_when=asyncio.FIRST_COMPLETED)
+            ring.cancel()
+
+    async def call_off(self) -> None:
+        """Nothing runs afterwards; what was at work is wanted again."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        self._running.clear()
 
     async def tick(self) -> None:
         """Begin what is wanted. Raises StoreError, also that of a run which has ended since."""

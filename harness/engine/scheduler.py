@@ -47,22 +47,27 @@ class Scheduler:
     name: str = "scheduler"
     _read: dict[str, tuple[int, Happened]] = field(default_factory=dict)
     """By schedule: how far the journal was read, and what of its event was found since it fired."""
+    _idle: bool = False
+    """Nothing recurs, and nothing is left of what did: the store is not asked."""
     _said: dict[str, str] = field(default_factory=dict)
 
     async def run(self) -> None:
         while True:
             ticket = self.state.bell.ticket()
             again = await self.tick()
+            await self.clock.sleep(BETWEEN_SECONDS)
             wait = LOOK_SECONDS if again is None else (again - self.clock.now()).total_seconds()
             await self.state.bell.after(ticket, min(max(0.0, wait), LOOK_SECONDS))
-            await self.clock.sleep(BETWEEN_SECONDS)
 
     async def tick(self) -> datetime | None:
         """Fire what is due; when the next slot comes. Raises StoreError; anything else is that schedule's own."""
         rules = self.calendar.rules()
+        if not rules and self._idle:
+            return None
         standings = await self.books(lambda s: s.standings())
         for name in standings.keys() - {rule.name for rule in rules}:
             await self._over(name)
+        self._idle = not rules
         found: list[datetime] = []
         for rule in rules:
             try:
@@ -104,8 +109,8 @@ class Scheduler:
             page, seq = await self.books(lambda s: s.commits(after, PAGE))  # noqa: B023 - called before the next turn
             more = len(page) == PAGE
             for row in page:
-                foreign = rule.repo not in (None, row.repo) or row.source.startswith(SOURCE)
-                if row.event == rule.event and not foreign:
+                ours = row.source.startswith(SOURCE) and not rule.of_schedules
+                if row.event == rule.event and rule.repo in (None, row.repo) and not ours:
                     base = found.base if found.repo == row.repo else row.base
                     found = replace(found, newest=row.seq, count=found.count + 1, repo=row.repo)
                     found = replace(found, base=base, commit=row.commit)

@@ -57,8 +57,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When one schedule fires: at slots, or after an `event` (of `repo`, None = any). `text` is its trigger as people
-    wrote it: with another text it begins anew.
+    """When one schedule fires: at slots, or after an `event` (of `repo`, None = any; of work that schedules added
+    only with `of_schedules`). `text` is its trigger as people wrote it: with another text it begins anew.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Rule:
     following: Following | None = None
     event: str = ""
     repo: str | None = None
+    of_schedules: bool = False
     window: Window | None = None
     gap: timedelta = timedelta(0)
 

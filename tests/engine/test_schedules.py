@@ -46,6 +46,7 @@ class HandClock:
 
     async def sleep(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -238,6 +239,32 @@ async def test_an_hour_that_is_lived_twice_fires_its_slots_once(tmp_path: Path) 
     loop.store.close()
 
 
+async def test_it_wakes_for_the_next_slot_and_for_the_bell(tmp_path: Path) -> None:
+    loop = machine(tmp_path, of_cron("daily", "0 3 * * *"), begin=BEGIN + timedelta(hours=2, minutes=59, seconds=59.9))
+    bell, task = loop.scheduler.state.bell, asyncio.create_task(loop.scheduler.run())
+    async with asyncio.timeout(20):
+        while not loop.firings("daily"):
+            await bell.after(bell.ticket(), 0.05)
+        loop.calendar.all.append(of_cron("other", "0 3 * * *"))
+        while "other" not in loop.store.standings():
+            bell.ring()
+            await asyncio.sleep(0.01)
+    assert loop.clock.at < BEGIN + timedelta(hours=4)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    loop.store.close()
+
+
+async def test_what_recurs_no_more_is_forgotten_and_nothing_is_asked_then(tmp_path: Path) -> None:
+    loop = machine(tmp_path, of_cron("daily", "0 3 * * *"))
+    await loop.look()
+    loop.calendar.all.clear()
+    await loop.look()
+    assert loop.store.standings() == {}
+    loop.dies = lambda: True
+    assert await loop.look() is None
+
+
 async def test_what_one_schedule_cannot_do_keeps_no_other_from_it(tmp_path: Path) -> None:
     loop = machine(tmp_path, of_cron("bad", "0 3 * * *"), of_cron("good", "0 3 * * *"))
     loop.calendar.broken.add("bad")
@@ -284,9 +311,15 @@ async def settled(loop: Engine, name: str, count: int = 1) -> list[Firing]:
                 assert not task.done(), task
                 await loop.parts.state.bell.after(loop.parts.state.bell.ticket(), 0.05)
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await called_off(loop, task)
     return await fired(loop, name)
+
+
+async def called_off(loop: Engine, task: asyncio.Task[None]) -> None:
+    """As at the end of a loop."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await loop.parts.scheduling.commands.call_off()
 
 
 def command(run: str, **more: Any) -> dict[str, Any]:
@@ -331,14 +364,17 @@ async def test_after_an_integration_there_is_one_item_with_what_came_since(tmp_p
 
 @pytest.mark.process
 async def test_work_of_schedules_fires_none_so_that_nothing_turns_in_a_circle(tmp_path: Path) -> None:
-    after = {"after": "integrated", "item": {"title": "Again and again", "kind": "default"}}
-    async with loop_with(tmp_path, over=after) as loop:
+    over = {"after": "integrated", "item": {"title": "Again and again", "kind": "default"}}
+    index = {"after": "integrated", "command": {"run": "true"}}
+    async with loop_with(tmp_path, over=over, index=index) as loop:
         await loop.parts.scheduling.scheduler.tick()
         await loop.add("one", source="schedule:other")
         await loop.run(drain=True)
         await loop.parts.scheduling.scheduler.tick()
         assert await loop.outcomes("one") == ["verified"]
         assert await fired(loop, "over") == []
+        assert len(await fired(loop, "index")) == 1, "a command adds nothing"
+        await loop.parts.scheduling.commands.finish()
 
 
 @pytest.mark.process
@@ -377,7 +413,7 @@ async def test_a_command_of_a_repository_runs_in_a_clean_checkout_of_its_branch(
 async def test_a_command_that_fails_is_said_and_the_next_slot_runs_it_again(
     tmp_path: Path, run: str, says: str
 ) -> None:
-    async with loop_with(tmp_path, index=command(run, timeout_seconds=0.5)) as loop:
+    async with loop_with(tmp_path, index=command(run, timeout_seconds=0.5 if "sleep" in run else 60)) as loop:
         await loop.parts.scheduling.scheduler.tick()
         await wanted(loop, "index")
         (firing,) = await settled(loop, "index")
@@ -395,7 +431,9 @@ def _with_command(loop: Engine, name: str, run: str) -> Any:
     config = loop.parts.planner.loaded.config
     section = config.schedules[name]
     assert section.command is not None
-    changed = section.model_copy(update={"command": section.command.model_copy(update={"run": run})})
+    changed = section.model_copy(
+        update={"command": section.command.model_copy(update={"run": run, "timeout_seconds": 60})}
+    )
     return config.model_copy(update={"schedules": {**config.schedules, name: changed}})
 
 
@@ -406,12 +444,24 @@ async def test_a_command_that_is_called_off_runs_again_with_the_next_loop(tmp_pa
         await wanted(loop, "index")
         task = asyncio.create_task(loop.parts.scheduling.commands.run())
         await asyncio.to_thread(until, (tmp_path / "again").exists)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await called_off(loop, task)
         (firing,) = await fired(loop, "index")
         assert (firing.state, firing.tries) == ("wanted", 0)
         (firing,) = await settled(loop, "index")
         assert (firing.state, firing.tries) == ("done", 1)
+
+
+@pytest.mark.process
+async def test_a_course_that_ends_by_itself_lets_commands_finish(tmp_path: Path) -> None:
+    async with loop_with(tmp_path, index=command(f"sleep 0.2; touch {tmp_path}/ran")) as loop:
+        await wanted(loop, "index")
+        await loop.run(once=True)
+        await loop.parts.scheduling.commands.finish()
+        assert [firing.state for firing in await fired(loop, "index")] == ["done"]
+        await wanted(loop, "index", "20260102T0300Z")
+        loop.parts.state.stop("TERM")
+        await loop.parts.scheduling.commands.finish()
+        assert [firing.state for firing in await fired(loop, "index")] == ["done", "wanted"]
 
 
 @pytest.mark.process
