@@ -23,6 +23,19 @@ if REACHED.level != "outer":  # no silent green: the reason is printed with the 
     pytest.skip(f"bubblewrap cannot be used here: {REACHED.why}", allow_module_level=True)
 
 
+CANARIES = {
+    "DB_DSN": "postgres://me:canary-of-a-dsn@db/app",
+    "AWS_SECRET_ACCESS_KEY": "canary-of-a-cloud",
+    "GH_TOKEN": "canary-of-a-forge",
+    "PLAIN": "canary-of-no-secret-name",
+}
+"""What the operator has exported: nobody gets it."""
+
+
+def holds(path: Path, what: bytes) -> bool:
+    return path.is_file() and what in path.read_bytes()
+
+
 def record(place: Yard, session: str) -> dict[str, object]:
     found: dict[str, object] = json.loads((place.home.session(session) / "agent-init.json").read_text())
     return found
@@ -41,7 +54,7 @@ def test_an_agent_works_behind_the_fence_and_reaches_nothing_else(tmp_path: Path
         "cat {user}/.ssh/id {user}/.netrc {home}/state/harness.db {home}/config.yaml; ls {home}/docs/sessions; "
         "echo x > {app}/.git/hooks/post-merge; echo x > {app}/README.md; echo x > {home}/planted; "
         "mkdir -p .claude && echo '{{}}' > .claude/settings.json; ls /proc | grep -c '^[0-9]'; echo ok > $HOME/mine; "
-        "echo ok > /tmp/mine; cat $TMPDIR/mine"
+        "echo ok > /tmp/mine; cat $TMPDIR/mine; env; tr '\\0' '\\n' < /proc/1/environ; cat {home}/state/worktrees/*/*"
     )
     place_folder = tmp_path
     words = {"user": tmp_path / "user", "home": tmp_path / "home", "app": tmp_path / "app"}
@@ -50,12 +63,18 @@ def test_an_agent_works_behind_the_fence_and_reaches_nothing_else(tmp_path: Path
     with yard(place_folder, script, isolation={"level": "outer", "required": True}) as place:
         user_with_secrets(place)
         place.add("probe")
-        status, said = place.run("run", "--once", IS_SANDBOX="")
+        (other := place.home.worktrees / "other").mkdir(parents=True)
+        (other / "work").write_text("canary-of-another")
+        status, said = place.run("run", "--once", IS_SANDBOX="", **CANARIES)
         assert status == 0, said
         (row,) = place.sessions("probe")
         assert record(place, row.id)["reached_isolation"] == "outer"
         seen = place.home.session_log(row.id).read_text()
         assert "canary-of" not in seen
+        assert "PATH=" in seen
+        assert [
+            path for path in place.home.root.rglob("*") if path != other / "work" and holds(path, b"canary-of")
+        ] == []
         assert "SQLite format" not in seen
         for planted in (place.repository / ".git/hooks/post-merge", place.home.root / "planted"):
             assert not planted.exists()
@@ -76,7 +95,7 @@ def test_the_credential_is_in_no_tools_environment_and_in_no_file(tmp_path: Path
         assert status == 0, said
         assert "PATH=" in place.git("show", "main:seen")
         assert canary not in place.git("show", "main:seen")
-        found = [path for path in place.home.root.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
+        found = [path for path in place.home.root.rglob("*") if holds(path, canary.encode())]
         assert found == []
 
 
