@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from harness.engine.plan import Plan
 from harness.engine.preparing import AttemptTools
-from harness.engine.shield import to_the_end
 from harness.model.errors import HarnessError, LeaseLost, Refused, StoreError
 from harness.model.journal import Entry
 from harness.model.outcome import Claimed, Disposition, Failed, Interrupted, Outcome
 from harness.model.work import Continuation, Lease, Phase, WorkState
 from harness.ports import Seal, Workspace, WorkspaceState
+from harness.shielded import to_the_end
 
 MOST_NAMED = 20
 

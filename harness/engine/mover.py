@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.engine.plan import Errands, Plan, Planner, Prover, PushGuard
-from harness.engine.shield import to_the_end
 from harness.engine.state import LoopState
 from harness.model.errors import NotFastForward
 from harness.model.home import Home
 from harness.model.journal import Entry, Integration
 from harness.model.work import WorkItem
 from harness.ports import Books, Checkouts, Clock, Merger
+from harness.shielded import to_the_end
 
 
 @dataclass(slots=True)

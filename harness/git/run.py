@@ -21,7 +21,7 @@ from typing import IO
 
 from harness.git.foreign import REF, SHA
 from harness.model.errors import DiskFull, GitError, HarnessError, ToolMissing
-from harness.shielded import to_the_end
+from harness.shielded import seen_through
 
 TIMEOUT_SECONDS = 120.0
 CAPTURE_BYTES = 64 << 20
@@ -196,7 +196,7 @@ class Git:
             stdout = files.enter_context(sink.open("wb")) if sink else PIPE
             folder = self.work_tree or self.git_dir
             started = _start(self._argv(arguments), folder, environment, stdin, stdout)
-            process, cancelled = await to_the_end(started)
+            process, cancelled = await seen_through(started)
         try:
             if cancelled is not None:
                 raise cancelled

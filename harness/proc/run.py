@@ -22,7 +22,7 @@ from harness.proc.contain import (
 )
 from harness.proc.identity import Identity, identify
 from harness.proc.tree import end
-from harness.shielded import to_the_end
+from harness.shielded import seen_through
 
 TAIL_BYTES = 4096
 LOG_BYTES = 5 << 20
@@ -83,7 +83,7 @@ async def run_contained(
     write_spec(files["spec"], spec)
     began = time.monotonic()
     environment = {**env, SPEC_VARIABLE: str(files["spec"]), "HARNESS_SESSION": session}
-    process, cancelled = await to_the_end(_spawn(argv[1:], cwd, environment, stdin))
+    process, cancelled = await seen_through(_spawn(argv[1:], cwd, environment, stdin))
     root = identify(process.pid)
     timed_out = False
     try:
@@ -94,7 +94,7 @@ async def run_contained(
     except TimeoutError:
         timed_out = True
     finally:
-        _, cancelled = await to_the_end(_end(process, root, grace_seconds, session, files["record"]))
+        _, cancelled = await seen_through(_end(process, root, grace_seconds, session, files["record"]))
         if cancelled is not None:
             raise cancelled
     return _exit(process, await _complaint(process), read_record(files["record"]), log, timed_out, began)
