@@ -148,7 +148,7 @@ class Queue(RuleBasedStateMachine):
         assert answers is None or answers[0].applied
         age = int(rank_at(self.now(), 0, priority).timestamp())
         state = S.BLOCKED if self.is_held(needs) else S.READY
-        self.known[name] = Known(name, state, None, kind, priority, lane=lane, needs=needs, age=age)
+        self.known[name] = Known(name, state, repo=None, kind=kind, priority=priority, lane=lane, needs=needs, age=age)
 
     def some(self, data: st.DataObject) -> tuple[str, ...]:
         if not self.known:
