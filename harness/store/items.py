@@ -27,6 +27,7 @@ CHANGEABLE = frozenset(
 )
 _S = WorkState
 _RESTING = frozenset({_S.BLOCKED, _S.DELAYED, _S.READY})
+_OVER = frozenset({_S.DONE, _S.CANCELLED})
 
 
 class Items(Journal):
@@ -198,10 +199,17 @@ class Items(Journal):
         if state is not item.state and state not in TRANSITIONS[item.state] - {_S.LEASED}:
             allowed = ", ".join(sorted(TRANSITIONS[item.state] - {_S.LEASED}))
             raise IllegalMove(f"{item.id} is {item.state}: it cannot become {state}", hint=f"from here: {allowed}")
+        if item.state in _OVER and state not in _OVER:
+            self._refuse_twin(item)
         values = rows.item_row(replace(item, state=state, reason=reason, updated_at=now))
         self.run("item_move", **values)
         data = {"from": item.state.value, "to": state.value, "reason": reason, "outcome": item.outcome}
         self.record(Entry(now, kind, actor, item=item.id, data=data))
+
+    def _refuse_twin(self, item: WorkItem) -> None:
+        """A finished item whose like is open again stays finished: the two would be one piece of work."""
+        if item.dedupe_key is not None and (twin := self.one("item_by_dedupe", dedupe_key=item.dedupe_key)) is not None:
+            raise Refused(f"{twin['id']} is open for the same as {item.id}", hint=f"./loop queue show {twin['id']}")
 
     def _release_dependants(self, item: str, actor: str, now: datetime) -> None:
         """What waits for this item goes on, or says what has become of it."""

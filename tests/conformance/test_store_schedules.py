@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from harness.model.errors import NotFound, Usage
+from harness.model.errors import NotFound, Refused, Usage
 from harness.model.schedule import Due, Firing, Rule, source_of
 from harness.model.work import WorkItem, WorkState
 from tests.kit.stores import NOW, Sqlite, item, later
@@ -78,6 +78,18 @@ def test_what_is_open_takes_the_next_slot_in(store, state):
     assert found is not None
     assert (found.state, found.item) == ("folded", "nightly-a")
     assert "nightly-a" in found.reason
+
+
+def test_the_item_of_an_old_slot_is_not_tried_again_beside_that_of_the_new_one(store):
+    store.begin_schedule(RULE, NOW)
+    fire(store, "a", work=made())
+    store.move("nightly-a", WorkState.CANCELLED, "no", actor="test", now=NOW)
+    fire(store, "b", work=made(slot="b"))
+    with pytest.raises(Refused, match="nightly-b is open for the same as nightly-a"):
+        store.move("nightly-a", WorkState.READY, "again", actor="test", now=NOW)
+    store.move("nightly-b", WorkState.CANCELLED, "no", actor="test", now=NOW)
+    store.move("nightly-a", WorkState.READY, "again", actor="test", now=NOW)
+    assert store.item("nightly-a").state is WorkState.READY
 
 
 def test_a_person_who_fires_has_not_looked_at_slots(store):

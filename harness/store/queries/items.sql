@@ -26,6 +26,10 @@ SELECT state FROM items WHERE id = :id
 UPDATE items SET sightings = sightings + 1 WHERE dedupe_key = :dedupe_key AND state NOT IN ('done', 'cancelled')
 RETURNING id, state, sightings
 
+-- name: item_by_dedupe
+-- The live item of a dedupe key.
+SELECT id FROM items WHERE dedupe_key = :dedupe_key AND state NOT IN ('done', 'cancelled')
+
 -- name: item_update
 -- An operator's change; state follows from dependencies and not_before.
 UPDATE items SET

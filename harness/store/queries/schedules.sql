@@ -66,7 +66,3 @@ SELECT f.* FROM schedules AS s JOIN firings AS f ON f.id = (
   SELECT e.id FROM firings AS e WHERE e.schedule = s.name AND e.state IN ('done', 'failed', 'dropped')
   ORDER BY e.id DESC LIMIT 1)
 WHERE f.state = 'failed' ORDER BY f.id
-
--- name: item_by_dedupe
--- The live item of a dedupe key.
-SELECT id FROM items WHERE dedupe_key = :dedupe_key AND state NOT IN ('done', 'cancelled')
