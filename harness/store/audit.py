@@ -39,6 +39,9 @@ class Tracked:
 
 T = TypeVar("T", bound=Tracked)
 
+_OF_ALL = ("pause.", "interrupt.")
+"""Entries of these kinds may speak of no item: they are about the whole loop."""
+
 
 class Replay(Generic[T]):
     """`violations` is what was found, in the order of the journal. A subclass says what it tracks of an item."""
@@ -99,7 +102,7 @@ class Replay(Generic[T]):
 
     def _judge(self, entry: Any, data: Mapping[str, Any]) -> None:
         name, kind = entry["item"], entry["kind"]
-        if name not in self._items and kind != "item.added" and not kind.startswith("pause."):
+        if name not in self._items and kind != "item.added" and not kind.startswith(_OF_ALL):
             self._broken(entry, "speaks of an item that was never added")
             return
         try:
