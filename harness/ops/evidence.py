@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 
 from harness.engine.bundle import DOCUMENT, FILE, SCHEMA, WRITTEN, record_of, write
 from harness.engine.entries import entries
+from harness.engine.rollback import still_there
 from harness.git.merge import GitMerger
 from harness.model.errors import GitError, NotFound
 from harness.model.home import Home
-from harness.model.journal import Entry
+from harness.model.journal import Entry, Integration
 from harness.model.work import WorkState
 from harness.ops.answers import Document
 from harness.ops.books import full_id, reading, writing
@@ -46,14 +47,14 @@ def evidence(home: Home, environ: Mapping[str, str], given: str, now: datetime, 
     if anew:
         _write(home, item, now)
     with reading(home) as store:
-        anchor = _anchor(store, item)
+        anchor, integrations = _anchor(store, item), store.integrations(item=item)
     folder = home.evidence / item
     try:
         raw = (folder / FILE).read_bytes()
     except FileNotFoundError as exc:
         raise NotFound(f"there is no evidence of {item}", cause=_why(home, item), hint=_hint(item)) from exc
     facts = _parsed(raw)
-    checks = [_whole(raw, anchor), *_checks(home, environ, folder, facts)]
+    checks = [_whole(raw, anchor), *_checks(home, environ, folder, facts), *_undone(facts, integrations)]
     holds = all(check.ok for check in checks)
     shown = {**facts, "folder": str(folder), "holds": holds, "checks": checks}
     return Document(SCHEMA, shown, exit_code=0 if holds else 1)
@@ -115,6 +116,13 @@ def _checks(home: Home, environ: Mapping[str, str], folder: Path, facts: Mapping
         repos = {repo.name: repo for repo in registered(home, environ)}
         repo = repos.get(facts.get("repo") or "") or next(iter(repos.values()), None)
         yield asyncio.run(_commit(home, repo, facts))
+
+
+def _undone(facts: Mapping[str, Any], integrations: Sequence[Integration]) -> Iterator[Checked]:
+    """A commit stays on its branch when its work is taken back: another one undoes it."""
+    if facts.get("integrated") and integrations and still_there(integrations) is None:
+        back = next(row.merged or "" for row in reversed(integrations) if row.state == "applied")
+        yield Checked("integration", False, f"its work was taken back, by {back[:12]}")
 
 
 def _file(path: Path, name: str, sha256: str) -> Checked:

@@ -179,6 +179,16 @@ def test_claimed_work_that_a_person_applies_is_held_against_the_branch(claimed):
     assert (facts["applied"]["by"], facts["commit"]) == ("alice", claimed.loop.git("rev-parse", "main"))
 
 
+def test_work_that_was_taken_back_is_named(claimed):
+    merging.apply(claimed.home, "one", "alice", ENVIRON)
+    assert claimed.wrong() == []
+    (undone,) = merging.rollback(claimed.home, ENVIRON, "alice", item="one", run=None, dry_run=False)
+    assert claimed.wrong() == ["integration"]
+    answer = claimed.ask()
+    assert answer.exit_code == 1
+    assert undone.commit[:12] in answer.facts["checks"][-1].found
+
+
 def test_logs_whose_session_is_gone_stay_in_the_evidence(held):
     (session,) = held.home.sessions.glob("ses_*")
     fs.discard(session, under=held.home.state)
