@@ -64,6 +64,15 @@ def test_secrets_and_state_are_not_there_and_the_workspace_is(place):
     assert "source" in said
 
 
+def test_home_folders_of_others_are_empty(place):
+    """The operator of this test lives in `place`; root's home is another's, and root could read it."""
+    root = Path("/root")
+    if not os.access(root, os.R_OK | os.X_OK) or not any(root.iterdir()):
+        pytest.skip("there is no home of another here that could be read")
+    assert shell(view_of(place), "ls -A /root; echo end") == "end\n"
+    assert shell(View(), "ls -A /root; echo end") != "end\n"
+
+
 def test_only_what_was_said_can_be_written(place):
     tries = ["me/src/a.py", "me/new", "state/new", "me/.ssh/new", "/etc/new", "/usr/new", f"{Path.home()}/new"]
     shell(view_of(place), "; ".join(f"cd {place}; echo x > {each}" for each in [*tries, "state/ws/new", "tmp/new"]))
