@@ -10,11 +10,13 @@ from harness.config.load import load
 from harness.config.schedules import ScheduleSection
 from harness.model.home import Home
 from harness.model.schedule import Firing, Standing, upcoming
+from harness.model.text import one_line
 from harness.ops.answers import Rows
 from harness.ops.books import reading_if_any
 from harness.store.reader import StoreReader
 
 SCHEMA = "loop.schedules/1"
+MOST_SHOWN = 48
 COLUMNS = ("name", "when", "next_at", "does", "last_at", "state", "detail")
 
 
@@ -48,9 +50,9 @@ def _rows(
 
 def _does(section: ScheduleSection) -> str:
     if section.item is not None:
-        return f"adds {section.item.title!r}"
+        return f"adds {one_line(section.item.title, MOST_SHOWN)!r}"
     assert section.command is not None  # a section has one of both
-    return f"runs {section.command.run!r}"
+    return f"runs {one_line(section.command.run, MOST_SHOWN)!r}"
 
 
 def _last(firing: Firing | None) -> Mapping[str, Any]:
