@@ -8,19 +8,23 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from harness import fs
 from harness.config.backups import BackupSection
 from harness.engine.backups import Made
+from harness.model.errors import StoreError
 from harness.model.home import Home
 from harness.ops.backups import keep
 from harness.ports import Clock
 from harness.store.backup import Backup
-from harness.store.backup_shelf import drop_old, listed
+from harness.store.backup_shelf import drop_old, faults, listed
 from harness.store.reader import StoreReader
 from harness.store.reading import open_reader
 
 REASON = "hourly"
 _OURS = "backup."
 _LOOKED_AT = 50
+DRILL, DRILLED = timedelta(days=7), ".drilled"
+"""How often the newest backup is read as `backup verify` reads it, and the file that says when it was."""
 
 
 class _CalledOff(Exception):
@@ -47,7 +51,22 @@ class LoopBackups:
                 return None
         made = keep(self.home, REASON, now, step=self._go_on)
         dropped = drop_old(self.home.backups, settings.shelf(), now)
+        self._drill(made, now)
         return Made(made.id, made.bytes, dropped)
+
+    def _drill(self, newest: Backup, now: datetime) -> None:
+        """Once a week: is it good for a restore? Raises StoreError; the next one is read then (H52)."""
+        marker = self.home.backups / DRILLED
+        last = datetime.fromisoformat(marker.read_text(encoding="utf-8")) if marker.exists() else None
+        if last is not None and timedelta(0) <= now - last < DRILL:
+            return
+        if found := faults(newest):
+            raise StoreError(
+                f"the newest backup {newest.id} is not sound: {found[0]}",
+                hint="./loop audit verify; ./loop backup list",
+                cause="\n".join(found[1:6]),
+            )
+        fs.replace(marker, now.isoformat())
 
     def call_off(self) -> None:
         self._off.set()

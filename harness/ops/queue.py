@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("id", "state", "priority", "kind", "lane", "repo", "attempts", "title", "reason")
 EXPORTED = 100_000
-MASS = 1000
-"""Items of one import before which a backup is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +227,8 @@ def import_(desk: Desk, raw: bytes, name: str, *, dry_run: bool = False) -> Chan
     Raises Usage naming item and mistake.
     """
     wished = [_numbered(number, document, desk) for number, document in enumerate(_objects(raw), start=1)]
+    from harness.store.mirror import MASS  # noqa: PLC0415 - see `order`
+
     kept = () if dry_run or len(wished) < MASS else _kept_before(desk)
     with order(desk) as (store, absorbed), _tried(store) if dry_run else store.together():
         answers = store.add(wished, actor=desk.actor, now=desk.now)

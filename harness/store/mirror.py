@@ -30,6 +30,8 @@ from harness.ports import Store
 
 MIRRORED = 10_000
 MOST_BYTES = 256 << 20
+MASS = 1000
+"""Items that one edit changes before which a backup is made."""
 REMOVED = "removed from queue.json"
 _BATCH = 5_000
 _TOLD = 20
@@ -177,12 +179,24 @@ class QueueMirror:
             backup = self._backup(kept[1], now)
             wish.cancel(missing)
             wish.result.detail = f"{len(missing)} cancelled; undo: cp {backup} {self.path}"
+        if len(wish.result.added) + len(wish.result.updated) + len(wish.result.cancelled) >= MASS:
+            self._keep_before(wish.result, now)
         self._store.keep_mirror_base(self.path.name, digest, wish.base(), now)
         if wish.result:
             self._store.note(Entry(now, "queue.absorbed", actor, data=wish.result.told()))
         self.problem.unlink(missing_ok=True)
         self._due_at, self._head, self._named = None, -1, None
         return wish.result
+
+    def _keep_before(self, result: Absorbed, now: datetime) -> None:
+        """The way back from a mass edit. This transaction is not committed: whoever reads now sees what was before."""
+        # Here, not above: an order that changes little needs none of it.
+        from harness.store.backup import Order, create  # noqa: PLC0415
+        from harness.store.reading import database  # noqa: PLC0415
+
+        kept = create(database(self.path.parent), self.path.parent / "backups", Order("import", now))
+        way_back = f"kept before: ./loop backup restore {kept.id} --yes"
+        result.detail = f"{result.detail}; {way_back}" if result.detail else way_back
 
     def _backup(self, text: str, now: datetime) -> Path:
         stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

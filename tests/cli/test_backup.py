@@ -332,3 +332,13 @@ def test_a_mass_import_is_preceded_by_a_backup(home):
     assert f"./loop backup restore {row['id']} --yes" in said.err
     assert home("backup", "restore", "latest", "--yes").code == 0
     assert _ids(home) == ["a", "b"]
+
+
+def test_a_mass_edit_of_the_queue_file_is_preceded_by_a_backup(home):
+    rows = json.loads(home.home.queue_file.read_text())
+    home.home.queue_file.write_text(json.dumps([*rows, *({"id": f"m{n}", "title": "t"} for n in range(1000))]))
+    said = home("queue", "check", "--json")
+    assert len(said.json["added"]) == 1000
+    (row,) = _backups(home)
+    assert (row["reason"], row["items"]) == ("import", 2)
+    assert said.json["detail"] == f"kept before: ./loop backup restore {row['id']} --yes"

@@ -156,9 +156,10 @@ def test_reset_moves_everything_aside_keeps_configuration_and_login_and_prints_t
     assert [row["id"] for row in loop("queue", "show", "--json").json["rows"]] == ["one"]
 
 
-def test_reset_is_refused_while_a_loop_runs(loop):
+@pytest.mark.parametrize("who", ["loop.lock", "owners/worker-1.lock"])
+def test_reset_is_refused_while_somebody_works_there(loop, who):
     loop("queue", "add", '{"id": "one", "title": "One"}')
-    with FileLock(loop.home.lock):
+    with FileLock(loop.home.state / who):
         refused = loop("state", "reset", "--yes", "--json")
     assert (refused.code, refused.error["kind"]) == (1, "refused")
     assert len(loop("queue", "show", "--json").json["rows"]) == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ from harness.app.backing import LoopBackups
 from harness.clock import SystemClock
 from harness.config.backups import BackupSection
 from harness.engine.backups import Backups, Made
-from harness.model.errors import DiskFull
+from harness.model.errors import DiskFull, StoreError
 from harness.store.backup_shelf import faults, listed
 from tests.kit.engine import Engine, engine
 
@@ -72,6 +74,23 @@ async def test_old_ones_go_and_it_is_said(tmp_path: Path) -> None:
         assert len(listed(loop.parts.home.backups)[0]) == 1
         (said,) = [entry for entry in loop.heard.entries if entry.kind == "backup.dropped"]
         assert said.data["count"] == 1
+
+
+async def test_once_a_week_the_newest_is_read_as_a_restore_would(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        ahead = Ahead(loop.parts.clock, 2)
+        maker = backups_of(loop, ahead)
+        await loop.add("one")
+        assert maker.make() is not None
+        with closing(sqlite3.connect(loop.parts.home.database)) as shell, shell:
+            shell.execute("UPDATE items SET attempts = 7")
+        await loop.add("two")
+        ahead.hours = 24
+        assert maker.make() is not None, "read a day ago"
+        await loop.add("three")
+        ahead.hours = 24 * 8
+        with pytest.raises(StoreError, match=r"is not sound: .*the journal says"):
+            maker.make()
 
 
 @dataclass
