@@ -95,7 +95,8 @@ class Auditor(Replay[Item]):
     def _note(self, entry: Any, data: Mapping[str, Any]) -> None:
         session = entry["session"]
         alias = self._aliases.setdefault(session, f"s{len(self._aliases)}") if session else "-"
-        told = " ".join(str(data.get(name)) for name in ("from", "to", "status", "ending", "fence", "scope", "phase"))
+        get = data.get
+        told = f"{get('from')} {get('to')} {get('status')} {get('ending')} {get('fence')} {get('scope')} {get('phase')}"
         actor = self._aliases.get(entry["actor"], entry["actor"])
         self.mark(f"{entry['at']} {entry['kind']} {entry['item'] or '-'} {alias} {actor} {told}")
 

@@ -18,7 +18,7 @@ from harness.testing.faults import FAULTS
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is ours alone and goes at the end
 PER_STORY = 1000
-YOUNG = 50_000
+YOUNG = 500_000
 """Objects made before the garbage is looked through: a story makes millions that go by themselves."""
 SHOWN_EVENTS = 25
 SHOWN_VIOLATIONS = 5

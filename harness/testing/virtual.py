@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import selectors
-from collections.abc import Callable, Coroutine, Iterator
-from contextvars import ContextVar
+import types
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -30,41 +32,70 @@ class Killed(BaseException):  # no part of the code under test may mistake it fo
     """The process ended here by SIGKILL."""
 
 
-class _Jumping(selectors.SelectSelector):
-    """Instead of waiting, moves the time on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise Deadlock("nothing is ready and no timer is set")
-        self.seconds += max(0.0, timeout)
-        return []
-
-
 class NumberedTask(asyncio.Task[T]):
     """Hashed by its number, so that a set of tasks has the same order in every run."""
 
-    number = 0
+    def __init__(self, coro: Coroutine[Any, Any, T], number: int, **options: Any) -> None:
+        # before anything else: the first thing a task does is to be put into a set of all tasks
+        self.number = number
+        super().__init__(coro, name=f"task-{number}", **options)
 
     def __hash__(self) -> int:
         return self.number
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time; threads are called at once, in place."""
+    """An event loop in virtual time; threads are called at once, in place.
+
+    It asks the system for nothing, and of asyncio's own steps it takes those that a simulation needs: half of a
+    simulated night is waiting. Timers of the same moment are due in the order in which they were set.
+    """
+
+    _ready: deque[asyncio.Handle]
 
     def __init__(self) -> None:
-        self._jumping = _Jumping()
+        self._seconds = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = count(1)
-        super().__init__(self._jumping)
+        super().__init__()
         make: Any = self._make_task  # typeshed knows no task factory that takes a context
         self.set_task_factory(make)
 
     def time(self) -> float:
-        return self._jumping.seconds
+        return self._seconds
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
+
+    def get_debug(self) -> bool:
+        return False
+
+    def _run_once(self) -> None:
+        """One round: what is due now, or else the time jumps to the next timer. Raises Deadlock if there is none."""
+        timers, ready = self._timers, self._ready
+        while timers and timers[0][2].cancelled():
+            heappop(timers)
+        if not ready:
+            if not timers:
+                raise Deadlock("nothing is ready and no timer is set")
+            self._seconds = max(self._seconds, timers[0][0])
+        while timers and timers[0][0] <= self._seconds:
+            ready.append(heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - there is no other way to run one
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:  # noqa: ARG002 - there are no threads here
         done: asyncio.Future[T] = self.create_future()
@@ -80,9 +111,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _make_task(
         self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **options: Any
     ) -> asyncio.Task[T]:
-        number = next(self._numbers)
-        task = NumberedTask(coro, loop=loop, name=f"task-{number}", **options)
-        task.number = number
+        task = NumberedTask(coro, next(self._numbers), loop=loop, **options)
         process = PROCESS.get()
         if process is not None:
             process.adopt(task)
@@ -96,6 +125,7 @@ class Timeline:
         self.offset_seconds = offset_seconds
         self.slept_seconds = 0.0
         self.sets = 0
+        self._told = 0.0, EPOCH
 
     def set(self, seconds: float) -> None:
         """Somebody sets the wall clock."""
@@ -111,10 +141,19 @@ class Timeline:
         return asyncio.get_running_loop().time()
 
     def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.monotonic() + self.offset_seconds)
+        seconds = self.monotonic() + self.offset_seconds
+        if seconds != self._told[0]:
+            self._told = seconds, EPOCH + timedelta(seconds=seconds)
+        return self._told[1]
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+@types.coroutine
+def others() -> Generator[None, None, None]:
+    """Everybody else who is ready has a turn."""
+    yield
 
 
 class Process:
@@ -162,7 +201,7 @@ class Process:
     async def breathe(self) -> None:
         """The same, and others run meanwhile. Raises Killed."""
         self._burn()
-        await asyncio.sleep(0)
+        await others()
         if not self._thawed.is_set():
             await self._thawed.wait()
         self._check()

@@ -106,3 +106,29 @@ def test_a_frozen_process_goes_on_where_it_was() -> None:
         assert await task == "late"
 
     run(story())
+
+
+def test_timers_of_the_same_moment_are_due_in_the_order_in_which_they_were_set() -> None:
+    due: list[str] = []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_at(7, due.append, "later")
+        timers = [loop.call_at(5, due.append, name) for name in "abcdefgh"]
+        timers[2].cancel()
+        await asyncio.sleep(5)
+        assert due == ["a", "b", "d", "e", "f", "g", "h"]
+        await asyncio.sleep(5)
+
+    run(story())
+    assert due[-1] == "later"
+
+
+def test_a_set_of_tasks_has_the_order_in_which_they_were_made() -> None:
+    async def story() -> list[str]:
+        tasks = [asyncio.ensure_future(asyncio.sleep(1)) for _ in range(20)]
+        assert list(dict.fromkeys(hash(task) for task in tasks)) == sorted(hash(task) for task in tasks)
+        done, _ = await asyncio.wait(tasks)
+        return [task.get_name() for task in done]
+
+    assert run(story()) == run(story())
