@@ -9,7 +9,7 @@ A lease never runs out by itself; the reconciler settles those whose owner is de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _FACTS = frozenset(field.name for field in fields(AttemptRow)) - {
     *("id", "item", "fence", "owner", "phase", "number", "started_at", "ended_at", "counted"),
 }
+_FACTS_OF_PHASES = frozenset({"base", "seal", "workspace", "commits", "verdicts"})
+_UNKNOWN: Mapping[str, Any] = dict.fromkeys(_FACTS_OF_PHASES)
 
 MOST_SEEN = 300
 """Characters of the evidence's first line that reach the journal; all of it is kept with the attempt."""
@@ -82,8 +84,7 @@ class Leases(Items, Pauses, Sessions):
         """The best ready item that nothing holds back, or None. One transaction, also the promotion of what is due."""
         with self.together():
             self._promote(now)
-            self.expire_pauses(now)
-            pauses = self.pauses()
+            pauses = self.expired(self.pauses(), now)
             out = self.all("leases_out_at" if pauses else "leases_out")
             kept_out = barriers(pauses, out, rules, now)
             if kept_out.everything:
@@ -92,6 +93,8 @@ class Leases(Items, Pauses, Sessions):
             return None if taken is None else self._granted(self._item(taken), owner, rules, kept_out, now)
 
     def _promote(self, now: datetime) -> None:
+        if not self.all("due_any", now=rows.ms(now)):
+            return
         for row in self.all("due_promote", now=rows.ms(now)):
             data = {"from": "delayed", "to": "ready", "reason": row["reason"]}
             self.record(Entry(now, "item.moved", "loop", item=row["id"], data=data))
@@ -150,19 +153,18 @@ class Leases(Items, Pauses, Sessions):
 
     def phase(self, lease: Lease, phase: Phase, now: datetime, **facts: Any) -> None:
         """How far the attempt is, and what is known by then. Raises LeaseLost, Usage for an unknown fact."""
+        _check_facts(facts, _FACTS_OF_PHASES)
+        known_now = {**_UNKNOWN, **rows.attempt_facts(facts)}
         with self.together():
             self._check_held(lease)
-            self._write_attempt(lease, facts | {"phase": phase.value})
+            self.run("attempt_phase", item=lease.item.id, fence=lease.fence, phase=phase.value, **known_now)
             data = {"phase": phase.value, "fence": lease.fence} | facts
             self.record(Entry(now, "attempt.phase", lease.owner, item=lease.item.id, data=data))
 
     def _write_attempt(self, lease: Lease, facts: dict[str, Any]) -> None:
-        ours = {"phase", "ended_at", "counted"}
-        if unknown := sorted(facts.keys() - _FACTS - ours):
-            raise Usage(f"an attempt has no {', '.join(unknown)}", hint=f"it has {', '.join(sorted(_FACTS))}")
-        row = self.one("attempt_facts", item=lease.item.id, fence=lease.fence)
-        before = rows.attempt(known(row, "attempt", lease.item.id))
-        self.run("attempt_write", **rows.attempt_row(replace(before, **facts)))
+        _check_facts(facts, _FACTS | {"phase", "ended_at", "counted"})
+        before = known(self.one("attempt_facts", item=lease.item.id, fence=lease.fence), "attempt", lease.item.id)
+        self.run("attempt_write", **(rows.columns(before) | rows.attempt_facts(facts)))
 
     def begin_waits_anew(self, now: datetime) -> int:
         """Waits of ours that were set at a time after `now` (the clock was set back) get their length from now on; how
@@ -246,6 +248,11 @@ class Leases(Items, Pauses, Sessions):
             data["seen"] = outcome.evidence.strip().splitlines()[0][:MOST_SEEN]
         session = settlement.session.id if settlement.session else None
         self.record(Entry(now, "item.settled", lease.owner, item=item.id, session=session, data=data))
+
+
+def _check_facts(facts: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    if unknown := sorted(facts.keys() - allowed):
+        raise Usage(f"an attempt has no {', '.join(unknown)}", hint=f"it has {', '.join(sorted(allowed))}")
 
 
 def _counts(outcome: Outcome, disposition: Disposition) -> bool:

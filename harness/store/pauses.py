@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.ports import LeaseRules
 
 _EVERYTHING = frozenset({"loop", "credential"})
+_ENDS_BY_ITSELF = frozenset({"hold", "reserve"})
 _LEAST = 99
 
 
@@ -118,12 +119,15 @@ class Pauses(Journal):
                 self.record(Entry(now, "pause.closed", by, item=_item_of(scope), data=data))
             return len(closed)
 
-    def expire_pauses(self, now: datetime) -> None:
-        """Part of a lease: what ends at its time needs nobody to end it, also over a restart."""
+    def expired(self, pauses: Sequence[Pause], now: datetime) -> Sequence[Pause]:
+        """Part of a lease: what ends at its time needs nobody to end it, also over a restart. What is still open."""
+        if not any(p.kind in _ENDS_BY_ITSELF and p.until is not None and p.until <= now for p in pauses):
+            return pauses
         for row in self.all("pauses_expire", now=rows.ms(now)):
             data = {name: row[name] for name in ("scope", "reason", "source")}
             data["seconds"] = _seconds(row["began_at"], now)
             self.record(Entry(now, "pause.closed", "its time had come", item=_item_of(row["scope"]), data=data))
+        return self.pauses()
 
     def begin_pauses_anew(self, now: datetime) -> int:
         """Times that were set after `now` (the clock was set back) are as far off as they were; how many."""

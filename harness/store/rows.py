@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,8 +42,7 @@ _ATTEMPT_COLUMNS = tuple(
     for field in fields(AttemptRow)
     if field.name not in {"started_at", "ended_at", "counted", "commits", "verdicts"}
 )
-
-
+_STATES = {state.value: state for state in WorkState}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -84,13 +83,18 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_p
 
 def packed(value: Any) -> str:
     """JSON of anything the model holds; times inside become ISO text."""
-    if value == ():
-        return "[]"
+    if not value and isinstance(value, (tuple, dict)):
+        return "{}" if isinstance(value, dict) else "[]"
     return _encode(value)
 
 
 def _unpacked(text: str) -> Any:
     return () if text == "[]" else {} if text == "{}" else json.loads(text)
+
+
+def columns(row: sqlite3.Row) -> dict[str, Any]:
+    """By name, in one go: a row that is asked for a name compares it with each of its columns."""
+    return dict(zip(row.keys(), row, strict=True))
 
 
 def item_row(item: WorkItem) -> dict[str, Any]:
@@ -114,19 +118,21 @@ def pack_continuation(continuation: Continuation | None) -> str | None:
 
 def item(row: sqlite3.Row) -> WorkItem:
     """A row of items with its `depends_on`."""
-    columns: dict[str, Any] = {name: row[name] for name in _ITEM_COLUMNS}
+    found = columns(row)
+    plain: dict[str, Any] = {name: found[name] for name in _ITEM_COLUMNS}
     for name in _LISTS:
-        columns[name] = tuple(_unpacked(row[name]))
+        plain[name] = tuple(_unpacked(found[name]))
+    continuation = found["continuation"]
     return WorkItem(
-        **columns,
-        depends_on=tuple(_unpacked(row["depends_on"])),
-        extra=_unpacked(row["extra"]),
-        state=WorkState(row["state"]),
-        continuation=None if row["continuation"] is None else Continuation(**json.loads(row["continuation"])),
-        not_before=at_or_none(row["not_before"]),
-        rank_at=at(row["rank_at"]),
-        created_at=at(row["created_at"]),
-        updated_at=at(row["updated_at"]),
+        **plain,
+        depends_on=tuple(_unpacked(found["depends_on"])),
+        extra=_unpacked(found["extra"]),
+        state=_STATES[found["state"]],
+        continuation=None if continuation is None else Continuation(**json.loads(continuation)),
+        not_before=at_or_none(found["not_before"]),
+        rank_at=at(found["rank_at"]),
+        created_at=at(found["created_at"]),
+        updated_at=at(found["updated_at"]),
     )
 
 
@@ -141,37 +147,47 @@ def session_row(session: SessionRow) -> dict[str, Any]:
     }
 
 
+def session_beat(session: SessionRow) -> dict[str, Any]:
+    times = {"heartbeat": ms_or_none(session.heartbeat), "updated_at": ms_or_none(session.updated_at)}
+    return {"id": session.id, "pid": session.pid, "doing": session.doing} | times
+
+
 def session(row: sqlite3.Row) -> SessionRow:
-    columns: dict[str, Any] = {name: row[name] for name in _SESSION_COLUMNS}
+    found = columns(row)
+    plain: dict[str, Any] = {name: found[name] for name in _SESSION_COLUMNS}
     for name in _SESSION_TIMES:
-        columns[name] = at_or_none(row[name])
+        plain[name] = at_or_none(found[name])
     return SessionRow(
-        **columns,
-        status=SessionStatus(row["status"]),
-        role=Role(row["role"]),
-        prompt=_unpacked(row["prompt"]),
-        metrics=_unpacked(row["metrics"]),
+        **plain,
+        status=SessionStatus(found["status"]),
+        role=Role(found["role"]),
+        prompt=_unpacked(found["prompt"]),
+        metrics=_unpacked(found["metrics"]),
     )
 
 
-def attempt_row(attempt: AttemptRow) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(attempt, name) for name in _ATTEMPT_COLUMNS}
-    return row | {
-        "ended_at": ms_or_none(attempt.ended_at),
-        "counted": int(attempt.counted),
-        "commits": packed(attempt.commits),
-        "verdicts": packed(attempt.verdicts),
-    }
+_ATTEMPT_FORMS: Mapping[str, Callable[[Any], Any]] = {
+    "ended_at": ms_or_none,
+    "counted": int,
+    "commits": packed,
+    "verdicts": packed,
+}
+
+
+def attempt_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Some fields of an attempt, as its row holds them."""
+    return {name: form(value) if (form := _ATTEMPT_FORMS.get(name)) else value for name, value in facts.items()}
 
 
 def attempt(row: sqlite3.Row) -> AttemptRow:
+    found = columns(row)
     return AttemptRow(
-        **{name: row[name] for name in _ATTEMPT_COLUMNS},
-        started_at=at(row["started_at"]),
-        ended_at=at_or_none(row["ended_at"]),
-        counted=bool(row["counted"]),
-        commits=tuple(_unpacked(row["commits"])),
-        verdicts=tuple(_unpacked(row["verdicts"])),
+        **{name: found[name] for name in _ATTEMPT_COLUMNS},
+        started_at=at(found["started_at"]),
+        ended_at=at_or_none(found["ended_at"]),
+        counted=bool(found["counted"]),
+        commits=tuple(_unpacked(found["commits"])),
+        verdicts=tuple(_unpacked(found["verdicts"])),
     )
 
 

@@ -22,7 +22,10 @@ class Sessions(Journal):
     """A heartbeat changes the row without an entry; only a new status is a fact worth telling."""
 
     def update_session(self, session: SessionRow) -> None:
-        """Raises NotFound for a session that was never opened, LeaseLost for one whose final row is written."""
+        """While its status stays the same, only `pid`, `doing`, `heartbeat` and `updated_at` are written.
+
+        Raises NotFound for a session that was never opened, LeaseLost for one whose final row is written.
+        """
         with self.together():
             row = self.one("session_status", id=session.id)
             if row is not None and row["status"] in _FINAL:
@@ -30,7 +33,10 @@ class Sessions(Journal):
                     f"session {session.id} has ended ({row['status']}): somebody else settled it",
                     hint=f"./loop why {session.item}",
                 )
-            self._rewrite_session(session, row, session.updated_at)
+            if row is not None and row["status"] == session.status.value:
+                self.run("session_beat", **rows.session_beat(session))
+            else:
+                self._rewrite_session(session, row, session.updated_at)
 
     def mark_session(self, session: SessionRow, *, actor: str, now: datetime) -> None:
         """A person's word over what is written, also over a final row. Raises NotFound."""

@@ -298,6 +298,16 @@ def test_a_session_tells_of_its_status_and_not_of_its_heartbeats(store):
         store.update_session(replace(row, id="ses_9"))
 
 
+def test_a_heartbeat_writes_what_changes_while_a_status_lasts(store):
+    add(store, item("a"))
+    held = lease(store)
+    row = replace(session(held), prompt={"template": "bootstrap"}, metrics={"turns": 3})
+    store.open_session(held, row)
+    beating = replace(row, pid=8, doing="Bash: make test", heartbeat=later(1), updated_at=later(2))
+    store.update_session(beating)
+    assert store.session("ses_1") == beating
+
+
 def test_sessions_are_listed_newest_first_by_item_and_by_life(store):
     add(store, item("a"), item("b"))
     for number, held in enumerate([lease(store), lease(store)]):

@@ -4,6 +4,10 @@ UPDATE items SET state = 'ready', not_before = NULL, updated_at = :now
 WHERE state = 'delayed' AND not_before <= :now
 RETURNING id, reason
 
+-- name: due_any
+-- Whether there is one: to look is a fraction of an update that finds nothing.
+SELECT 1 FROM items WHERE state = 'delayed' AND not_before <= :now LIMIT 1
+
 -- name: leases_out
 -- What runs now: one short row a lease, from the index alone.
 SELECT lane, repo, kind FROM items WHERE state = 'leased'
@@ -57,6 +61,13 @@ VALUES (:item, :fence, :owner, 'preparing', :number, :now)
 -- name: attempt_facts
 -- What is on record so far; new facts are laid over it.
 SELECT * FROM attempts WHERE item = :item AND fence = :fence
+
+-- name: attempt_phase
+-- How far an attempt is, and what is known by then; what is known already stays.
+UPDATE attempts SET
+  phase = :phase, base = coalesce(:base, base), seal = coalesce(:seal, seal), workspace = coalesce(:workspace, workspace),
+  commits = coalesce(:commits, commits), verdicts = coalesce(:verdicts, verdicts)
+WHERE item = :item AND fence = :fence
 
 -- name: attempt_write
 -- How far an attempt is, or how it ended.

@@ -18,6 +18,10 @@ UPDATE sessions SET
   prompt = :prompt, metrics = :metrics
 WHERE id = :id
 
+-- name: session_beat
+-- What changes of a session while its status does not.
+UPDATE sessions SET pid = :pid, doing = :doing, heartbeat = :heartbeat, updated_at = :updated_at WHERE id = :id
+
 -- name: session_status
 -- To tell a change of status from a heartbeat.
 SELECT status FROM sessions WHERE id = :id
