@@ -60,7 +60,7 @@ def discard(folder: Path, *, under: Path) -> None:
 
     `folder` must be strictly inside `under`; links are removed, never followed. Raises Refused otherwise.
     """
-    root, target = under.resolve(), folder.parent.resolve() / folder.name
+    root, target = Path(os.path.realpath(under)), Path(os.path.realpath(folder.parent), folder.name)
     if root == target or root not in target.parents:
         raise Refused(f"refusing to delete {target}: it is not inside {root}")
     if target.is_symlink():

@@ -38,6 +38,7 @@ class Purse:
     _today: Decimal = Decimal(0)
     _midnight: datetime | None = None
     _day: date | None = None
+    _holds: bool = False
 
     @property
     def reserved(self) -> Mapping[str, Decimal]:
@@ -49,6 +50,7 @@ class Purse:
 
     async def begin(self) -> None:
         """A start looks at the budgets afresh: they may have been raised."""
+        self._holds = True  # an earlier loop may have held something
         await self._reopen("asked again at the start")
 
     async def admit(self, lease: Lease) -> Disposition | None:
@@ -111,11 +113,16 @@ class Purse:
         until = self._midnight if over.name == "day" else None
         said = reason if until else f"{reason}; raise it, then ./loop resume"
         now = self.clock.now()
+        self._holds = True
         await self.books(lambda s: s.open_pause(scope, "hold", said, SOURCE, now, until=until))
         self.state.bell.ring()
         return Disposition(WorkState.READY, f"not begun: {reason}")
 
     async def _reopen(self, why: str) -> None:
+        """End what was held for want of money; nobody else holds in our name."""
+        if not self._holds:
+            return
+        self._holds = False
         now = self.clock.now()
         scopes = [p.scope for p in await self.books(lambda s: s.pauses()) if p.source == SOURCE]
         if scopes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.engine.state import LoopState
 from harness.interrupt_file import NAME, read_reason, request
 from harness.model.home import Home
-from harness.model.journal import Entry
+from harness.model.journal import Entry, Pause
 from harness.model.outcome import ENDINGS, Cause, Disposition, Failed, Outcome
 from harness.model.work import WorkItem
 from harness.ports import Books, Clock
@@ -67,7 +67,11 @@ class Interrupts:
 
 
 class InterruptWatch:
-    """Keeps the stored pause and the shared switches in step with the file, at every ring of the bell."""
+    """Keeps the stored pause and the shared switches in step with the file, at every ring of the bell.
+
+    A ring also makes the worker read the pauses into the switches: while those agree with the file, the store is asked
+    only every `check_seconds`.
+    """
 
     name = "interrupts"
 
@@ -79,15 +83,21 @@ class InterruptWatch:
         self._check_seconds = check_seconds
 
     async def run(self) -> None:
+        rung = False
         while True:
             ticket = self._state.bell.ticket()
-            await self.tick()
-            await self._state.bell.after(ticket, self._check_seconds)
+            if not rung or not self._agrees():
+                await self.tick()
+            rung = await self._state.bell.after(ticket, self._check_seconds)
+
+    def _agrees(self) -> bool:
+        known = _of_the_file(self._state.pauses)
+        return read_reason(self._home.interrupt_file) == (None if known is None else known.reason)
 
     async def tick(self) -> None:
         reason = read_reason(self._home.interrupt_file)
         pauses = await self._books(lambda s: s.pauses())
-        known = next((p for p in pauses if p.scope == "loop" and p.source == NAME), None)
+        known = _of_the_file(pauses)
         now = self._clock.now()
         if reason is not None and (known is None or known.reason != reason):
             await self._books(lambda s: s.open_pause("loop", "file", reason, NAME, now))
@@ -98,3 +108,7 @@ class InterruptWatch:
         if tuple(pauses) != self._state.pauses:
             self._state.pauses = tuple(pauses)
             self._state.bell.ring()
+
+
+def _of_the_file(pauses: Sequence[Pause]) -> Pause | None:
+    return next((p for p in pauses if p.scope == "loop" and p.source == NAME), None)

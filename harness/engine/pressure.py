@@ -40,9 +40,10 @@ class PressureWatch:
 
     async def tick(self) -> None:
         readings, thresholds, now = self.read(), self.thresholds(), self.clock.now()
-        short, not_clear = shortages(readings, thresholds), shortages(readings, thresholds.clear)
+        short = shortages(readings, thresholds)
         if self._at_ease and not short and not any(p.source in SOURCES for p in self.state.pauses):
             return
+        not_clear = shortages(readings, thresholds.clear)
         held = {p.source for p in await self.books(lambda s: s.pauses()) if p.scope == "loop" and p.kind == "hold"}
         begins = {source: why for source, why in short.items() if source not in held}
         ends = [source for source in SOURCES if source in held and source not in not_clear]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 CACHES = ".caches"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Home:
     """Every path of contract 2, from the folder that holds config.yaml."""
 
     root: Path
 
-    @property
+    @cached_property
     def state(self) -> Path:
         return self.root / "state"
 
@@ -22,7 +23,7 @@ class Home:
     def database(self) -> Path:
         return self.state / "harness.db"
 
-    @property
+    @cached_property
     def interrupt_file(self) -> Path:
         return self.state / "interrupt-request.txt"
 
@@ -34,7 +35,7 @@ class Home:
     def iteration_log(self) -> Path:
         return self.state / "iteration.log"
 
-    @property
+    @cached_property
     def sessions(self) -> Path:
         return self.state / "sessions"
 
