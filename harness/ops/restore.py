@@ -15,15 +15,19 @@ from harness.model.errors import Refused, StoreError, Usage
 from harness.model.home import Home
 from harness.model.itemform import mirror_row
 from harness.model.journal import Entry
+from harness.model.outcome import Disposition, Interrupted
+from harness.model.session import FINAL, SessionRow, SessionStatus
 from harness.model.work import UNFINISHED, WorkItem, WorkState
 from harness.ops.answers import Change
 from harness.ops.backups import files_of
 from harness.ops.books import writing
+from harness.ports import Settlement
 from harness.proc.lock import FileLock, holder, is_free
 from harness.store import backup_shelf
 from harness.store.backup import DATABASE, Backup, Order, adopt
 from harness.store.mirror import QueueMirror
 from harness.store.reader import StoreReader
+from harness.store.reports import latest_run
 from harness.store.restore import Replaced, put_back
 from harness.store.schema import VERSION
 from harness.store.sqlite import SqliteStore
@@ -135,6 +139,9 @@ def _go_on(home: Home, backup: Backup, replaced: Replaced, wish: Wish) -> list[s
     with writing(home) as store:
         data = {"backup": backup.id, "made_at": backup.made_at, "program": backup.program, "files": wish.files}
         store.note(Entry(wish.now, "state.restored", wish.actor, data=data))
+        run = latest_run(store)
+        if run is not None and run.ended_at is None:  # it ran when the backup was made; it was not killed
+            store.end_run(run.run, reason=f"restored from {backup.id}", iterations=0, now=wish.now)
         if replaced.backup is not None and replaced.backup.schema == VERSION:
             with closing(StoreReader(replaced.backup.database, read_only=True)) as before:
                 told += _park_integrated(store, before, backup, wish)
@@ -151,7 +158,10 @@ def _park_integrated(store: SqliteStore, before: StoreReader, backup: Backup, wi
         if row.kind != "work" or row.merged in known or item is None or not _may_be_parked(item):
             continue
         reason = f"done as {(row.merged or row.seal)[:12]} on {row.branch} after the backup {backup.id} was made"
-        store.move(item.id, WorkState.PARKED, reason, actor=wish.actor, now=wish.now)
+        if item.state is WorkState.LEASED:
+            _end_lease(store, item, reason, wish)
+        else:
+            store.move(item.id, WorkState.PARKED, reason, actor=wish.actor, now=wish.now)
         parked.append(item.id)
     if not parked:
         return []
@@ -159,8 +169,25 @@ def _park_integrated(store: SqliteStore, before: StoreReader, backup: Backup, wi
 
 
 def _may_be_parked(item: WorkItem) -> bool:
-    """What was leased is settled by the next start, which asks the branch; what a person has is theirs."""
-    return item.state in UNFINISHED - {WorkState.LEASED} and not item.by_hand
+    """What a person has is theirs."""
+    return item.state in UNFINISHED and not item.by_hand
+
+
+def _end_lease(store: SqliteStore, item: WorkItem, reason: str, wish: Wish) -> None:
+    """Of a loop that was at work when the backup was made; nobody holds it now, or there would be no restore."""
+    (orphan,) = (each for each in store.orphans(store.owners()) if each.lease.item.id == item.id)
+
+    def ended(row: SessionRow) -> SessionRow:
+        if row.status in FINAL:
+            return row
+        return replace(
+            row, status=SessionStatus.KILLED, pid=None, ended_at=wish.now, ended_by="operator", ending="lost"
+        )
+
+    session = None if orphan.session is None else ended(orphan.session)
+    reviews = tuple(ended(row) for row in orphan.reviews)
+    parked = Disposition(WorkState.PARKED, reason)
+    store.settle(orphan.lease, Settlement(Interrupted(reason, wish.actor), parked, session, reviews=reviews), wish.now)
 
 
 def _save_added(store: SqliteStore, before: StoreReader, folder: Path) -> list[str]:

@@ -5,16 +5,19 @@ import os
 import sqlite3
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from harness.model.journal import Integration
+from harness.model.session import SessionStatus
 from harness.ports import LeaseRules
 from harness.proc.lock import FileLock
 from harness.store import schema
+from harness.store.reports import latest_run
 from tests.kit.command import ENVIRON
-from tests.kit.stores import done
+from tests.kit.stores import done, session
 
 AT = datetime(2026, 1, 27, 22, 0, tzinfo=UTC)
 RULES = LeaseRules("loop", {"default": None}, "app")
@@ -167,6 +170,28 @@ def test_what_came_to_its_branch_since_is_not_done_again(home):
     assert (rows["a"]["state"], rows["b"]["state"]) == ("parked", "ready")
     assert rows["a"]["reason"] == "done as c0ffee00c0ff on main after the backup 20260127T220000Z-operator was made"
     assert home("audit", "verify").code == 0
+
+
+def test_what_was_at_work_then_and_came_to_its_branch_since_is_not_done_again(home):
+    with closing(home.store()) as store:
+        store.register("x", pid=1, boot="b", start=1, kind="loop", now=AT)
+        lease = store.lease("x", RULES, AT)
+        store.open_session(lease, session(lease))
+        store.begin_run("12345678", pid=1, version="0", now=AT)
+        home("backup", "create")
+        row = Integration(0, lease.item.id, lease.fence, "app", "main", "b0", "5ea1", "intended", began_at=AT)
+        store.resolve(store.intend(row).id, "applied", AT, merged="c0ffee00c0ffee")
+        store.settle(lease, replace(done(), session=session(lease, status=SessionStatus.COMPLETED)), AT)
+    said = home("backup", "restore", "latest", "--yes")
+    assert "1 parked, for their work is on its branch already: a" in said.out, said
+    shown = home("queue", "show", "a", "--json").json["item"]
+    assert (shown["state"], shown["attempts"]) == ("parked", 0)
+    with closing(home.store()) as store:
+        run = latest_run(store)
+    assert run is not None
+    assert run.reason == "restored from 20260127T220000Z-operator"
+    assert home("session", "list", "--jq", ".rows[].status").out.strip() == "killed"
+    assert home("audit", "verify").out.startswith("the state agrees")
 
 
 def test_a_damaged_database_is_replaced_and_kept(home):
