@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from harness.engine.bundle import PROVED_AGAIN, TAKEN, Bundles
 from harness.engine.mover import IntegratorTools, Mover, Step
@@ -33,6 +33,8 @@ class Applier:
 
     tools: IntegratorTools
     mover: Mover
+    _proved: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By item: the merged commit that was proved last, and the tip below it."""
 
     async def apply(self, plan: Plan, item: WorkItem, by: str) -> Applied:
         """Verified work that the branch has outrun is proved again on the merged tree. `by` is in the evidence.
@@ -44,11 +46,23 @@ class Applier:
             await self._close(item, f"{name}: already in {plan.branch}", name, by if _waits(item) else None)
             raise Refused(f"{item.id} is already in {plan.branch} ({kept[:12]})", hint=f"./loop why {item.id}")
         merged, tip = await self._reproved(plan, item, name, kept)
-        row = await self.mover.move(Step(item, item.fence, plan, tip, kept, merged))
+        row = await self._moved(Step(item, item.fence, plan, tip, kept, merged))
         if row.state != "applied":
             raise NotFastForward(held(row, item.id), paths=row.paths, hint=f"./loop merge apply {item.id}")
         await self._close(item, f"{name}: integrated into {plan.branch} at {merged[:12]}", name, by)
         return Applied(item.id, plan.repo.name, plan.branch, merged)
+
+    async def _moved(self, step: Step) -> Integration:
+        """One row waits for a checkout, however often it is tried."""
+        name = step.item.id
+        rows = await self.tools.books(lambda s: s.integrations(item=name, states=("held",)))
+        for row in rows:
+            if (row.base, row.merged) == (step.base, step.merged):
+                return await self.mover.again(step.plan, row)
+        moved = await self.mover.move(step)
+        for row in rows:
+            await self.mover.resolve(row, "aborted", reason=f"{step.plan.branch} has moved on; tried on what is there")
+        return moved
 
     async def arrived(self, plan: Plan, item: WorkItem) -> None:
         """What is kept is on its branch, by nobody who can still say so."""
@@ -77,17 +91,19 @@ class Applier:
         except Conflict as exc:
             hint = f"./loop queue retry {item.id}"
             raise Refused(f"{item.id} conflicts with {plan.branch}: {', '.join(exc.paths)}", hint=hint) from exc
-        if merged != kept and name == "verified" and plan.gates:
+        if merged != kept and name == "verified" and plan.gates and self._proved.get(item.id) != (merged, tip):
             folder = self.tools.home.session(f"apply-{item.id}")
             judgement = await self.tools.prover.prove(Proof(plan, item, merged, tip, folder))
             if judgement.ending is not None:
                 raise Refused(f"{item.id} is red on today's {plan.branch}", cause=judgement.evidence[:2000])
             verdicts = [asdict(verdict) for verdict in judgement.verdicts]
             await self.mover.note(PROVED_AGAIN, item.id, commit=merged, base=tip, verdicts=verdicts)
+            self._proved[item.id] = (merged, tip)
         return merged, tip
 
     async def _close(self, item: WorkItem, reason: str, outcome: str, by: str | None) -> None:
         """The item is at its end, and its evidence says where the work is; by nobody: it had been there before."""
+        self._proved.pop(item.id, None)
         await self._release(item.id, reason)
         done = await self._settled(item, reason, outcome) if _waits(item) else item.state is WorkState.DONE
         if by is not None:

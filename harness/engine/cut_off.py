@@ -32,13 +32,12 @@ class CutOff:
 
     async def left(self) -> Sequence[str]:
         """The repositories in which an intent has no end, be it that somebody is at it right now."""
-        rows = await self.tools.books(lambda s: s.integrations(states=("intended",)))
+        rows = await self._open()
         return sorted({row.repo for row in rows})
 
     async def settle(self, repo: str) -> None:
         """The caller holds the turn of `repo`: nobody of this process is on the way. Raises StoreError."""
-        rows = await self.tools.books(lambda s: s.integrations(states=("intended",)))
-        for row in rows:
+        for row in await self._open():
             if row.repo != repo:
                 continue
             try:
@@ -48,10 +47,14 @@ class CutOff:
             except HarnessError as exc:
                 await self.mover.note("integration.waits", row.item, reason=exc.message)
 
+    async def _open(self) -> Sequence[Integration]:
+        """What is held is tried without a new intent, so it may have arrived as well."""
+        return await self.tools.books(lambda s: s.integrations(states=("intended", "held")))
+
     async def _settle(self, row: Integration) -> None:
         item = await self.tools.books(lambda s: s.item(row.item))
         assert item is not None  # a row names an item that exists, and items are never deleted
-        if row.kind == "work" and _is_taken_up(item):
+        if row.kind == "work" and _is_taken_up(row, item):
             return
         plan = replace(self.tools.planner.plan(item), branch=row.branch)
         if await self._was_done_again(row):
@@ -60,7 +63,7 @@ class CutOff:
             await self.mover.resolve(row, "applied")
             if row.kind == "work":
                 await self._close(plan, item)
-        elif self._is_old(row):
+        elif row.state == "intended" and self._is_old(row):
             await self.mover.resolve(row, "aborted", reason="cut off before the branch moved")
 
     async def _was_done_again(self, row: Integration) -> bool:
@@ -77,6 +80,8 @@ class CutOff:
         return began is None or (self.tools.clock.now() - began).total_seconds() > LONGEST_MOVE_SECONDS
 
 
-def _is_taken_up(item: WorkItem) -> bool:
+def _is_taken_up(row: Integration, item: WorkItem) -> bool:
+    if item.state is WorkState.LEASED or row.state == "held":
+        return item.state is WorkState.LEASED
     goes_on = item.continuation is not None and item.continuation.mode == "seal"
-    return item.state is WorkState.LEASED or item.by_hand or (goes_on and item.state is not WorkState.DONE)
+    return item.by_hand or (goes_on and item.state is not WorkState.DONE)

@@ -92,6 +92,21 @@ class Mover:
             return [await self.resolve(row, state, reason=exc.message, paths=exc.paths) for row in rows]
         return [await self.resolve(row, "applied") for row in rows]
 
+    async def again(self, plan: Plan, row: Integration) -> Integration:
+        """Try a held row once more. Nothing is written while the same files are in the way; a death after the branch
+        has moved is seen by whoever looks next (`cut_off`).
+        """
+        return await to_the_end(self._again(plan, row))
+
+    async def _again(self, plan: Plan, row: Integration) -> Integration:
+        try:
+            await self.tools.merger.advance(plan.repo, plan.branch, row.merged or "", row.base)
+        except NotFastForward as exc:
+            if (exc.message, tuple(exc.paths)) == (row.reason, row.paths):
+                return row
+            return await self.resolve(row, "held", reason=exc.message, paths=exc.paths)
+        return await self.resolve(row, "applied")
+
     async def resolve(self, row: Integration, state: str, **facts: object) -> Integration:
         now = self.tools.clock.now()
         return await self.tools.books(lambda s: s.resolve(row.id, state, now, **facts))

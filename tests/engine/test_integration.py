@@ -85,6 +85,36 @@ async def test_held_work_is_tried_again_without_a_session_once_the_checkout_is_c
         assert len(await loop.sessions("one")) == 1
 
 
+async def test_what_is_in_the_way_all_night_is_one_line_of_the_record(tmp_path: Path) -> None:
+    gate = f"echo ran >> {tmp_path}/proofs"
+    async with engine(tmp_path, gate=gate) as loop:
+        await held(loop)
+        before = len(loop.heard.entries)
+        for _ in range(3):
+            await loop.parts.integrator.tick()
+        assert len(loop.heard.entries) == before
+        loop.git("commit", "-q", "--allow-empty", "-m", "theirs")
+        for _ in range(3):
+            await loop.parts.integrator.tick()
+        rows = await loop.parts.books(lambda s: s.integrations(item="one"))
+        assert [row.state for row in rows] == ["aborted", "held"]
+        assert (tmp_path / "proofs").read_text().split() == ["ran"] * 2, "once on each tip"
+        (loop.repository / "one.txt").unlink()
+        await loop.parts.integrator.tick()
+        rows = await loop.parts.books(lambda s: s.integrations(item="one"))
+        assert ([row.state for row in rows], rows[-1].merged) == (["aborted", "applied"], loop.git("rev-parse", "main"))
+
+
+async def test_held_work_that_a_person_merges_alone_is_on_record_as_integrated(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        await held(loop)
+        (loop.repository / "one.txt").unlink()
+        loop.git("merge", "-q", "--ff-only", "refs/harness/one/verified")
+        await loop.parts.integrator.tick()
+        (row,) = await loop.parts.books(lambda s: s.integrations(item="one"))
+        assert (row.state, (await loop.item("one")).state) == ("applied", "done")
+
+
 async def test_merge_apply_names_what_is_in_the_way_and_takes_the_work_once_it_is_gone(tmp_path: Path) -> None:
     async with engine(tmp_path) as loop:
         await held(loop)

@@ -214,6 +214,27 @@ async def test_after_a_death_at_any_step_of_a_rollback_it_is_taken_back_once(tmp
         assert {"intend", "advance", "resolve", "note"} <= set(seen), seen
 
 
+@pytest.mark.night
+async def test_after_a_death_at_any_step_of_trying_held_work_it_is_integrated_and_pushed_once(tmp_path: Path) -> None:
+    async with engine(tmp_path, repositories=repository(tmp_path, gate="true", push=True)) as loop:
+        there, steps = remote_of(loop.repository), 0
+        seen: list[str] = []
+        while len(seen) >= steps:
+            steps += 1
+            name, fuse = f"work{steps}", Fuse(steps)
+            (loop.repository / f"{name}.txt").write_text("a person's own\n")
+            await loop.add(name)
+            await loop.run(drain=True)
+            assert (await loop.item(name)).state == "waiting"
+            (loop.repository / f"{name}.txt").unlink()
+            with suppress(Killed):
+                await mortal(loop, fuse).tick()
+            seen = fuse.done
+            await loop.parts.integrator.tick()
+            await assert_once(loop, there, name, steps)
+        assert {"advance", "resolve", "push", "publish"} <= set(seen), seen
+
+
 async def test_an_intent_whose_branch_did_not_move_is_given_up_once_nobody_can_be_at_it(tmp_path: Path) -> None:
     async with engine(tmp_path, repositories=repository(tmp_path)) as loop:
         await loop.add("one")
