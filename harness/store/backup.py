@@ -263,7 +263,7 @@ def read(folder: Path) -> Backup:
             said["commit"], int(said["database_schema"]), int(said["journal"]), int(said["items"]), int(said["bytes"]),
             {str(name): str(digest) for name, digest in said["files"].items()},
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise StoreError(
             f"{folder} is no backup: its {MANIFEST} cannot be read", hint="./loop backup list", cause=str(exc)
         ) from exc
@@ -272,7 +272,9 @@ def read(folder: Path) -> Backup:
 def _check_form(said: Any) -> None:
     """Raises ValueError; also for names that lead out of the folder: a backup may come from elsewhere."""
     if said["schema"] != SCHEMA or DATABASE not in said["files"]:
-        raise ValueError(f"schema {said['schema']!r}, files {sorted(said['files'])}")
+        raise ValueError(f"schema {said['schema']!r}, files {list(said['files'])}")
+    if datetime.fromisoformat(said["made_at"]).tzinfo is None:
+        raise ValueError(f"made_at {said['made_at']} names no time zone")
     for name in said["files"]:
         if name.startswith("/") or ".." in Path(name).parts:
             raise ValueError(f"it names {name!r}, which is outside of it")

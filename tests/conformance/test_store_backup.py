@@ -253,10 +253,25 @@ def test_what_became_of_a_backup_since_is_named(store: SqliteStore, path: Path, 
     assert backup_shelf.faults(made) == ["config.yaml cannot be read: No such file or directory"]
     _flip(made)
     assert "harness.db is not what was written" in backup_shelf.faults(made)[0]
-    for said in ({"schema": "other/1"}, {"files": {"harness.db": "x", "../../etc/passwd": "x"}}, {"made_at": "then"}):
+    good = (made.folder / "backup.json").read_text()
+    wrong: tuple[dict[str, object], ...] = (
+        {"schema": "other/1"},
+        {"files": {"harness.db": "x", "../../etc/passwd": "x"}},
+        {"files": {"harness.db": "x", "/etc/passwd": "x"}},
+        {"files": ["harness.db"]},
+        {"files": None},
+        {"made_at": "then"},
+        {"made_at": "2026-01-27T22:00:00"},
+        {"items": []},
+    )
+    for said in wrong:
+        (made.folder / "backup.json").write_text(good)
         _rewritten(made, **said)
         (broken,) = backup_shelf.listed(shelf)[1]
         assert "is no backup" in broken.problem
+    for text in ("", "[]", "[" * 100_000, '"x"', "\0"):
+        (made.folder / "backup.json").write_text(text)
+        assert len(backup_shelf.listed(shelf)[1]) == 1
 
 
 def test_a_backup_whose_state_does_not_agree_with_its_journal_is_not_sound(
