@@ -143,7 +143,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     regenerate = Regenerator(environments, home.command_logs)
     merger = GitMerger(home.benches, under=home.state, caller=environ, regenerate=regenerate)
     meter = LogMeter(home)
-    records = SessionFiles(home.root)
+    records = SessionFiles(home.root, store.check_place)
     prompts = prompts_of(home)
     composer = TemplateComposer(loaded, prompts)
     switches = loaded.config.harness.interrupts.model_dump()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -24,9 +24,14 @@ _SHARED = 0o644
 
 
 class SessionFiles:
-    """Files of sessions below a home. What lies in `state/` is private, what lies in `docs/` is for everybody."""
+    """Files of sessions below a home. What lies in `state/` is private, what lies in `docs/` is for everybody.
 
-    def __init__(self, home: Path) -> None:
+    `check` raises where `state/` is not the one of the open database any more: nothing is written into it then, and a
+    folder that was moved away is not made anew.
+    """
+
+    def __init__(self, home: Path, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
         self.current_path = home / "state" / "current-session.json"
         self._sessions = home / "state" / "sessions"
         self._docs = home / "docs" / "sessions"
@@ -34,6 +39,7 @@ class SessionFiles:
 
     def current(self, row: SessionRow) -> None:
         """`state/current-session.json`: the newest session, with exactly the keys of contract 2."""
+        self._check()
         ended = row.status in FINAL
         document = {
             "session_id": row.id,
@@ -62,6 +68,7 @@ class SessionFiles:
         """`session.json` and its copy in `docs/sessions`: the row, and facts it does not have; `isolation` is the level
         that was reached, null before the agent is started.
         """
+        self._check()
         document: dict[str, Any] = {"schema": SESSION_SCHEMA, "session_id": row.id, "work_item": row.item}
         document |= {each.name: getattr(row, each.name) for each in fields(row) if each.name not in {"id", "item"}}
         if row.status in FINAL:
@@ -73,6 +80,7 @@ class SessionFiles:
 
     def metrics(self, session: str, document: Mapping[str, Any]) -> Path:
         """`metrics.json` (contract 6)."""
+        self._check()
         path = self._sessions / session / "metrics.json"
         fs.replace(path, _pretty({"schema": METRICS_SCHEMA, **document}))
         return path
@@ -86,6 +94,7 @@ class SessionFiles:
 
     def dossier(self, item: str, document: Mapping[str, Any], text: str) -> None:
         """`state/dossiers/ITEM.json` and `.md`: what is known of a parked item."""
+        self._check()
         fs.replace(self._dossiers / f"{item}.json", _pretty(document))
         fs.replace(self._dossiers / f"{item}.md", text)
 

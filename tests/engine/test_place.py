@@ -37,7 +37,7 @@ async def moved(loop: Engine, kind: str) -> tuple[Path, StoreError]:
 async def test_a_loop_at_work_ends_and_what_it_did_is_whole_where_it_is(tmp_path: Path) -> None:
     async with engine(tmp_path) as loop:
         await loop.add("one", *SLEEPS)
-        aside, error = await moved(loop, "session.opened")
+        aside, error = await moved(loop, "session.updated")
         assert not loop.parts.home.state.exists(), sorted(loop.parts.home.state.rglob("*"))
         assert "./loop run" in error.hint
         aside.rename(loop.parts.home.state)

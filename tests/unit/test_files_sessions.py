@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.model.errors import StoreError
 from harness.model.session import SessionRow, SessionStatus
 from harness.store.files import SessionFiles
 from tests.kit.stores import NOW, later
@@ -106,3 +107,20 @@ def test_no_half_written_file_is_left(files, tmp_path):
     files.state(ROW)
     files.current(ROW)
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+
+
+def test_into_a_state_folder_that_is_not_ours_any_more_nothing_is_written(tmp_path):
+    def moved() -> None:
+        raise StoreError("moved")
+
+    files = SessionFiles(tmp_path, moved)
+    writes = (
+        lambda: files.current(ROW),
+        lambda: files.state(ROW),
+        lambda: files.metrics(ROW.id, {}),
+        lambda: files.dossier("a", {}, ""),
+    )
+    for write in writes:
+        with pytest.raises(StoreError):
+            write()
+    assert list(tmp_path.iterdir()) == []
