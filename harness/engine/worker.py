@@ -149,7 +149,8 @@ class Worker:
 
     def _begin(self, lease: Lease) -> None:
         state = self._tools.state
-        if lease.item.id not in self._open:
+        # an item may be leased again before the attempt that gave it back has said so here
+        if lease.item.id not in self._open or lease.item.id not in self._open_iterations:
             state.iterations += 1
             self._open_iterations[lease.item.id] = state.iterations
         self._open.discard(lease.item.id)
@@ -228,7 +229,7 @@ class Worker:
         found = await self._tools.books(lambda s: [s.item(name) for name in self._open])
         left = {item.id for item in found if item is not None and item.state in RESUMABLE}
         for name in self._open - left:
-            self._open_iterations.pop(name)
+            self._open_iterations.pop(name, None)
         self._open = left
 
     def _pass_is_over(self) -> bool:
