@@ -94,6 +94,7 @@ class _Campaign:
         self._machine: Machine | None = None
         self._main: asyncio.Task[None] | None = None
         self._stuck_since: float | None = None
+        self._leases = 0
 
     async def play(self, sessions: int) -> Report:
         step = 0
@@ -247,11 +248,12 @@ class _Campaign:
         if self._is_excused(machine) or not self._auditor.could_begin(self._world.timeline.now()):
             self._stuck_since = None
             return
-        at = self._world.timeline.monotonic()
-        self._stuck_since = self._stuck_since if self._stuck_since is not None else at
+        at, leases = self._world.timeline.monotonic(), self._auditor.leases
+        if self._stuck_since is None or leases != self._leases:
+            self._stuck_since, self._leases = at, leases
         if at - self._stuck_since > STUCK_SECONDS:
-            states = self._auditor.states()
-            self._world.broken(f"{states['ready']} items are ready and nothing is begun for {STUCK_SECONDS} s")
+            ready = self._auditor.states()["ready"]
+            self._world.broken(f"{ready} items are ready and nothing is begun for {STUCK_SECONDS} s")
 
     def _is_excused(self, machine: Machine) -> bool:
         """Something is under way, or somebody has said why nothing is."""
