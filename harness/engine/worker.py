@@ -9,11 +9,11 @@ from datetime import datetime
 
 from harness.engine.attempt import Attempt
 from harness.engine.seams import Door
-from harness.engine.state import LoopState, in_the_way
+from harness.engine.state import LoopState
 from harness.model.journal import Entry, Pause
 from harness.model.outcome import Disposition, Interrupted, Outcome
 from harness.model.work import Lease, Phase, WorkState
-from harness.ports import Books, Clock, LeaseRules, Settlement, Store
+from harness.ports import Books, Clock, LeaseRules, Settlement
 
 RESCAN_SECONDS = 30.0
 RESUMABLE = frozenset({WorkState.READY, WorkState.DELAYED, WorkState.BLOCKED})
@@ -83,46 +83,28 @@ class Worker:
 
     async def _step(self, ticket: int) -> bool:
         """One look at the queue; False when the course is at an end."""
-        state, now = self._tools.state, self._tools.clock.now()
-        rest = self._rest() if self._slots and self._may_begin() else None
-        state.pauses, lease, wake = await self._look(now, lease=rest is not None and rest <= 0)
-        if lease is not None:
-            await self._admit(lease)
-            return True
-        pause = state.pause(now)
+        state = self._tools.state
+        state.pauses = tuple(await self._tools.books(lambda s: s.pauses()))
+        pause = state.pause(self._tools.clock.now())
         if pause is not None:
             await self._say_pause(pause)
             if state.wanted_stop():
                 self._give_up(Phase.PREPARING)
             if not self._course.waits and not self._attempts:
                 return False
-            return await self._wait(ticket, self._until(wake, now))
-        if rest is not None:
-            return await (self._wait(ticket, rest) if rest > 0 else self._nothing_ready(ticket, self._until(wake, now)))
+            return await self._wait(ticket, await self._until_something())
+        if self._slots and self._may_begin():
+            rest = max(min(self._slots) - self._tools.clock.monotonic(), *(d.rest() for d in self._tools.doors), 0.0)
+            if rest > 0:
+                return await self._wait(ticket, rest)
+            lease = await self._lease()
+            if lease is None:
+                return await self._nothing_ready(ticket)
+            await self._admit(lease)
+            return True
         if not self._attempts and not self._may_begin():
             return False
         return await self._wait(ticket, RESCAN_SECONDS)
-
-    def _rest(self) -> float:
-        """Seconds until a slot and every door let the next session begin."""
-        return max(min(self._slots) - self._tools.clock.monotonic(), *(d.rest() for d in self._tools.doors), 0.0)
-
-    async def _look(self, now: datetime, *, lease: bool) -> tuple[tuple[Pause, ...], Lease | None, datetime | None]:
-        """What is paused; what was leased, if something may be; and else when something changes by itself.
-
-        One visit to the store: every ring of the bell costs one.
-        """
-        owner, rules = self._tools.state.owner, self._tools.rules
-        if self._is_over():
-            rules = replace(rules, only=tuple(sorted(self._open)))
-
-        def look(store: Store) -> tuple[tuple[Pause, ...], Lease | None, datetime | None]:
-            pauses = tuple(store.pauses())
-            shut = in_the_way(pauses, now) is not None
-            leased = store.lease(owner, rules, now) if lease and not shut else None
-            return pauses, leased, store.next_wake(now) if shut or (lease and leased is None) else None
-
-        return await self._tools.books(look)
 
     def _may_begin(self) -> bool:
         """Whether another attempt is allowed; resuming an interrupted item is the same iteration."""
@@ -132,6 +114,11 @@ class Worker:
         """Whether the course has had its iterations: only what it interrupted is still resumed."""
         limit = 1 if self._course.once else self._course.max_iterations
         return limit != 0 and self._tools.state.iterations >= limit
+
+    async def _lease(self) -> Lease | None:
+        now = self._tools.clock.now()
+        rules = replace(self._tools.rules, only=tuple(sorted(self._open))) if self._is_over() else self._tools.rules
+        return await self._tools.books(lambda s: s.lease(self._tools.state.owner, rules, now))
 
     async def _admit(self, lease: Lease) -> None:
         """Begin, unless a door says no: then a pause or the item's state keeps it from being leased again."""
@@ -202,7 +189,7 @@ class Worker:
             self.failed = self.failed or task.exception()
         self._tools.state.bell.ring()
 
-    async def _nothing_ready(self, ticket: int, seconds: float) -> bool:
+    async def _nothing_ready(self, ticket: int) -> bool:
         """Nothing may be leased now: say so once, then wait, count a pass, or end."""
         course, state = self._course, self._tools.state
         delayed = 0
@@ -220,7 +207,7 @@ class Worker:
             self._idle_since = None
             if state.iterations >= course.max_iterations:
                 return False
-        return await self._wait(ticket, seconds)
+        return await self._wait(ticket, await self._until_something())
 
     async def _forget_taken_away(self) -> None:
         """An interrupted item that a person has removed, parked or finished meanwhile is not waited for."""
@@ -240,7 +227,9 @@ class Worker:
         self._idle_since = self._idle_since if self._idle_since is not None else at
         return at - self._idle_since >= self._course.pass_seconds
 
-    def _until(self, wake: datetime | None, now: datetime) -> float:
+    async def _until_something(self) -> float:
+        now = self._tools.clock.now()
+        wake = await self._tools.books(lambda s: s.next_wake(now))
         wait = RESCAN_SECONDS if wake is None else max(0.05, (wake - now).total_seconds())
         return min(wait, self._course.pass_seconds if self._course.max_iterations else RESCAN_SECONDS)
 
