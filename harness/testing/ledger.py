@@ -43,11 +43,16 @@ class Ledger:
         self._leased_by = leased_by
         self._sessions: dict[str, _Session] = {}
         self._running: dict[str, _Session] = {}
+        self._of_run: set[str] = set()
+        """Owners since the newest loop began: it may have ended by the time somebody looks."""
 
     def see(self, entry: Any, data: Mapping[str, Any], item: Item | None) -> Iterator[str]:
         match entry["kind"]:
+            case "run.begun":
+                self._of_run.clear()
             case "session.opened" if item is not None:
                 made = _Session(item.id, item.kind, entry["actor"])
+                self._of_run.add(made.owner)
                 self._sessions[entry["session"]] = self._running[entry["session"]] = made
                 yield from self._judge_start(entry, made)
             case "session.updated" if data["status"] in _FINAL:
@@ -125,9 +130,9 @@ class Ledger:
 
     def _unknown(self) -> Decimal:
         """Sessions whose cost nobody knows count as what was reserved for them, as long as their loop lives."""
+        living = self._world.locks | self._world.stale | self._of_run
         unknown = sum(
-            each.cost is None and each.ended_ms is not None and each.owner in self._world.locks | self._world.stale
-            for each in self._sessions.values()
+            each.cost is None and each.ended_ms is not None and each.owner in living for each in self._sessions.values()
         )
         return unknown * _MOST
 
