@@ -23,7 +23,8 @@ from harness.model.errors import GitError
 NESTED_DEPTH = 4
 KNOWN_TREES = 256
 NO_INDEX = Path("/nonexistent/index")
-POINTER = b"160000 "
+POINTER = re.compile(rb"\x00160000 [^\t\0]*\t([^\0]+)")
+"""One in the listing of an index, whose other entries, as many as there are files, are not taken apart for it."""
 UNOPENED = re.compile(r"could not open directory '(.+)': ", re.MULTILINE)
 
 
@@ -151,7 +152,7 @@ def _regular(path: Path) -> os.stat_result | None:
 async def _open_pointers(git: Git, root: Path) -> None:
     """Take pointers to repositories with content out of the index, so that their files are found as new ones."""
     listed = await git.run("ls-files", "-z", "--stage")
-    names = [entry.partition(b"\t")[2] for entry in listed.names if entry.startswith(POINTER)]
+    names = POINTER.findall(b"\0" + listed.out)
     filled = [name for name in names if foreign.holds_something(root / os.fsdecode(name))]
     if filled:
         await git.run("update-index", "-z", "--force-remove", "--stdin", feed=b"\0".join(filled) + b"\0")
