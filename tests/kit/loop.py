@@ -36,6 +36,7 @@ COMPLETE: Turn = {
     "tools": [{"name": "mcp__harness__complete_work", "input": {"status": "done", "summary": "all of it"}}]
 }
 DONE: Turn = {"text": "Done."}
+EVERY = 1_000_000
 
 
 def bash(command: str, **more: Any) -> Turn:
@@ -176,9 +177,9 @@ class Yard:
         return found
 
     def sessions(self, item: str | None = None) -> list[SessionRow]:
-        """Oldest first."""
+        """All of them, oldest first."""
         with self.store() as store:
-            return list(reversed(store.sessions(item=item)))
+            return list(reversed(store.sessions(item=item, limit=EVERY)))
 
     def running(self) -> SessionRow | None:
         """The live session, once its agent has a pid."""
