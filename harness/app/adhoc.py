@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,16 +44,9 @@ def adhoc(here: Path, objective: str) -> Adhoc:
         home.root.mkdir(mode=0o700, exist_ok=True)
         add_repository(home.root, _name(root), str(root), branch, None)
     loaded = load(home.root, {})
-    form = form_of(loaded, "adhoc")
+    once = replace(form_of(loaded, "adhoc"), max_attempts=1)
     now = datetime.now(UTC)
-    item = parse_item(
-        {"title": title, "description": objective.strip(), "branch": branch},
-        now=now,
-        repositories=form.repositories,
-        lanes=form.lanes,
-        max_attempts=1,
-        source="adhoc",
-    )
+    item = parse_item({"title": title, "description": objective.strip(), "branch": branch}, once, now)
     store = open_store(home)
     try:
         store.add([item], actor=loaded.actor, now=now)

@@ -62,15 +62,7 @@ class ConfigErrands:
     def _made(self, facts: Mapping[str, Any], item: WorkItem, dedupe_key: str) -> WorkItem:
         form, now = form_of(self.planner.loaded, f"integration:{item.id}"), self._now()
         document = {**facts, "repo": self.planner.repository(item).name, "branch": item.branch}
-        made = parse_item(
-            {key: value for key, value in document.items() if value is not None},
-            now=now,
-            repositories=form.repositories,
-            lanes=form.lanes,
-            kind_lanes=form.kind_lanes,
-            max_attempts=form.max_attempts,
-            source=form.source,
-        )
+        made = parse_item({key: value for key, value in document.items() if value is not None}, form, now)
         return replace(made, dedupe_key=dedupe_key)
 
     def _now(self) -> datetime:

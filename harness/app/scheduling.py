@@ -47,15 +47,7 @@ class ConfigCalendar:
         if section.item is None:
             return None
         form = form_of(loaded, source_of(rule.name))
-        made = parse_item(
-            {**section.item.document(), "id": f"{rule.name}-{due.slot}"},
-            now=now,
-            repositories=form.repositories,
-            lanes=form.lanes,
-            kind_lanes=form.kind_lanes,
-            max_attempts=form.max_attempts,
-            source=form.source,
-        )
+        made = parse_item({**section.item.document(), "id": f"{rule.name}-{due.slot}"}, form, now)
         facts = {"schedule": rule.name, "slot": due.slot, "missed": due.missed}
         since = {"repo": happened.repo, "base": happened.base, "commit": happened.commit} if happened.count else {}
         return replace(made, dedupe_key=source_of(rule.name), extra={**facts, **({"since": since} if since else {})})

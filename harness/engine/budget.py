@@ -115,6 +115,7 @@ class Purse:
         now = self.clock.now()
         self._holds = True
         await self.books(lambda s: s.open_pause(scope, "hold", said, SOURCE, now, until=until))
+        self._holds = True  # again: while a full disk kept it waiting, somebody may have looked and found none
         self.state.bell.ring()
         return Disposition(WorkState.READY, f"not begun: {reason}")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from harness.model.brief import Claim, Question, Refusal
 from harness.model.errors import HarnessError
-from harness.model.itemform import parse_item
+from harness.model.itemform import Form, parse_item
 from harness.model.journal import Entry
 from harness.model.work import Lease, WorkItem
 from harness.ports import Books, Clock, Reply, WorkspaceState
@@ -108,8 +108,8 @@ class LoopDesk:
         return Reply(accepted=added[0].applied, text=f"{added[0].id}: {added[0].detail}")
 
     def _proposal(self, item: Mapping[str, Any]) -> WorkItem:
-        parsed = parse_item({**item, "rig": item.get("rig") or self._lease.item.repo}, now=self._clock.now())
-        return replace(parsed, source=f"session:{self._session}")
+        form = Form(source=f"session:{self._session}")
+        return parse_item({**item, "rig": item.get("rig") or self._lease.item.repo}, form, self._clock.now())
 
     async def _note(self, kind: str, **data: Any) -> None:
         entry = Entry(self._clock.now(), kind, self._actor, self._lease.item.id, self._session, data)

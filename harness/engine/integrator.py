@@ -79,7 +79,7 @@ class Integrator:
         for item in dict.fromkeys(row.item for row in held_back):
             try:
                 if await self._applier.waits(item):
-                    await self.apply(item, by=LOOP)
+                    await self.apply(item)
             except (Refused, NotFastForward):
                 continue
             except HarnessError as exc:
@@ -87,10 +87,10 @@ class Integrator:
         await self.pusher.tick()
         await self._followups.tick()
 
-    async def apply(self, item_id: str, *, by: str | None = None) -> Applied:
+    async def apply(self, item_id: str, *, by: str = LOOP) -> Applied:
         """`merge apply`: take kept work to the branch, by a person's or the minute's will, without a session.
 
-        `by` is who wants it, for the evidence; None = whoever the loop's commits are by.
+        `by` is who wants it, for the evidence.
 
         Raises as Applier.apply does; NotFound for an item or a repository nobody knows.
         """
@@ -100,7 +100,7 @@ class Integrator:
         plan = self._tools.planner.plan(item)
         async with self._turns[plan.repo.name]:
             await self._cut_off.settle(plan.repo.name)
-            done = await self._applier.apply(plan, item, by or self._tools.state.actor)
+            done = await self._applier.apply(plan, item, by)
             unpushed = await self.pusher.publish(plan, item) if plan.push else ""
             return replace(done, unpushed=unpushed, outstanding=await self._follow(plan))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -33,7 +33,8 @@ class LoopState:
 
     def pause(self, now: datetime) -> Pause | None:
         """What lets nobody begin at `now`; None while work may begin, be it as a probe whose time has come."""
-        return in_the_way(self.pauses, now)
+        everybody = (p for p in self.pauses if p.scope in ("loop", "credential"))
+        return next((p for p in everybody if _shuts(p, now)), None)
 
     def stop(self, reason: str, *, now: bool = False) -> None:
         """No new lease from here on; sessions are wound up."""
@@ -50,12 +51,6 @@ class LoopState:
 
     def counts(self) -> Mapping[str, int]:
         return dict(self.outcomes)
-
-
-def in_the_way(pauses: Sequence[Pause], now: datetime) -> Pause | None:
-    """The first of these that lets nobody begin at `now`."""
-    everybody = (p for p in pauses if p.scope in ("loop", "credential"))
-    return next((p for p in everybody if _shuts(p, now)), None)
 
 
 def _shuts(pause: Pause, now: datetime) -> bool:

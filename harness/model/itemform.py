@@ -32,7 +32,9 @@ YEARS = (1970, 9000)
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What an installation allows and supplies. None = anything goes. `lanes` are handicap hours by name."""
+    """What an installation allows and supplies. None = anything goes. `lanes` are handicap hours by name, `kind_lanes`
+    the lane of a kind whose item names none.
+    """
 
     repositories: Sequence[str] | None = None
     lanes: Mapping[str, float] | None = None
@@ -46,22 +48,11 @@ def new_item_id() -> str:
     return f"wrk_{os.urandom(4).hex()}"
 
 
-def parse_item(
-    document: Mapping[str, Any],
-    *,
-    now: datetime,
-    repositories: Sequence[str] | None = None,
-    lanes: Mapping[str, float] | None = None,
-    kind_lanes: Mapping[str, str] | None = None,
-    max_attempts: int = 3,
-    source: str = "cli",
-) -> WorkItem:
+def parse_item(document: Mapping[str, Any], form: Form, now: datetime) -> WorkItem:
     """A new item from an operator's object. Raises Usage naming key, value and what is allowed.
 
-    `repositories` and `lanes` (name -> handicap hours) are the known ones, None = any. `kind_lanes` gives the lane of
-    a kind that names none. Only `title` is required; unknown keys are kept in `extra`.
+    Only `title` is required; unknown keys are kept in `extra`.
     """
-    form = Form(repositories, lanes, kind_lanes or {}, max_attempts, source)
     fields = parse_fields(document, form)
     if not fields.get("title"):
         raise Usage("an item needs a title", hint='for example {"title": "Mend the parser", "priority": "high"}')

@@ -134,15 +134,7 @@ def take_edits(desk: Desk) -> tuple[str, ...]:
 def add(desk: Desk, document: Mapping[str, Any]) -> Change:
     """Add one item. An id that exists: not applied, exit 1, naming its state (contract 3). Raises Usage."""
     form = desk.form
-    item = parse_item(
-        document,
-        now=desk.now,
-        repositories=form.repositories,
-        lanes=form.lanes,
-        kind_lanes=form.kind_lanes,
-        max_attempts=form.max_attempts,
-        source=form.source,
-    )
+    item = parse_item(document, form, desk.now)
     with order(desk) as (store, absorbed):
         (answer,) = store.add([item], actor=desk.actor, now=desk.now)
     detail = f"{answer.id} added: {answer.detail}" if answer.applied else answer.detail
@@ -254,15 +246,7 @@ def _kept_before(desk: Desk) -> tuple[str, ...]:
 def _numbered(number: int, document: Any, desk: Desk) -> WorkItem:
     form = desk.form
     try:
-        return parse_item(
-            document,
-            now=desk.now,
-            repositories=form.repositories,
-            lanes=form.lanes,
-            kind_lanes=form.kind_lanes,
-            max_attempts=form.max_attempts,
-            source=form.source,
-        )
+        return parse_item(document, form, desk.now)
     except Usage as exc:
         given = document.get("id") if isinstance(document, Mapping) else None
         where = f"item {number}" + (f" ({given})" if given else "")

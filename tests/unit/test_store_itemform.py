@@ -15,7 +15,7 @@ LANES = {"default": 0.0, "sweep": 720.0, "review": 724.0}
 
 
 def parse(document, **given_):
-    return parse_item(document, now=NOW, repositories=("app", "lib"), lanes=LANES, **given_)
+    return parse_item(document, Form(("app", "lib"), LANES, **given_), NOW)
 
 
 def test_only_a_title_is_needed():
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_named_with_what_is_allowed(document, said, hint):
 
 
 def test_without_known_names_everything_goes():
-    found = parse_item({"title": "t", "repo": "any", "lane": "thing"}, now=NOW)
+    found = parse_item({"title": "t", "repo": "any", "lane": "thing"}, Form(), NOW)
     assert (found.repo, found.lane) == ("any", "thing")
 
 
