@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -20,6 +21,8 @@ from harness.telemetry.journalist import Journal
 from harness.telemetry.log import Logs, capture_libraries, detail_of
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_COLLECTION = (700, 10, 10)
+"""How often Python looks for garbage if nobody says otherwise."""
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -71,7 +74,14 @@ def start(home: Home, options: Options) -> Ended:
     logs = journal(home, verbose=loaded.verbose, debug=loaded.debug)
     for warning in loaded.warnings:
         logs.line("WARN", "config.warning", reason=warning)
+    _keep_what_is_loaded()
     return run_loop(loaded, course_of(loaded, options), logs, lambda: load(home.root, environ, flags))
+
+
+def _keep_what_is_loaded() -> None:
+    """From here on garbage is looked for as usual, but among what a loop makes, not in the program itself."""
+    gc.freeze()
+    gc.set_threshold(*_COLLECTION)
 
 
 def course_of(loaded: Loaded, options: Options) -> Course:

@@ -31,13 +31,14 @@ PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions", 
 class Section(BaseModel):
     """A mapping of config.yaml: unknown keys and values of another type are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # A validator is built for the whole file only: one for each section besides was 0.1 s of every start.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class OpenSection(Section):
     """A mapping of one `type`; its other keys belong to that type and are checked by its adapter."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, defer_build=True)
 
     type: Text
     """Built-in name, entry point, or `module:Class`."""
