@@ -41,6 +41,10 @@ TRANSITIONS: Mapping[WorkState, frozenset[WorkState]] = MappingProxyType(
 """Legal moves; the store's trigger and the state diagram in the docs are made from this table."""
 
 UNFINISHED = frozenset({_S.BLOCKED, _S.DELAYED, _S.READY, _S.LEASED, _S.WAITING})
+FAILED = frozenset({_S.PARKED, _S.CANCELLED})
+"""States in which an item counts as failed for those that depend on it; it may still be taken up again."""
+ON_FAILURE = ("hold", "skip", "run")
+"""What an item does when one that it depends on fails: wait for a person, be cancelled too, go on as if it were done."""
 PRIORITIES: Mapping[str, int] = MappingProxyType({"critical": 0, "high": 20, "medium": 50, "low": 80})
 ITEM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -101,7 +105,11 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """One unit of work. Times are aware; `extra` holds every key an operator wrote that is not ours."""
+    """One unit of work. Times are aware; `extra` holds every key an operator wrote that is not ours.
+
+    `on_failure` is one of ON_FAILURE. Items of one `dedupe_key` are the same finding: how often and when it was found,
+    and the done item that it comes back after (`regression_of`).
+    """
 
     id: str
     title: str
@@ -113,6 +121,7 @@ class WorkItem:
     state: WorkState = WorkState.READY
     reason: str = ""
     depends_on: tuple[str, ...] = ()
+    on_failure: str = "hold"
     not_before: datetime | None = None
     attempts: int = 0
     max_attempts: int = 3
@@ -131,6 +140,9 @@ class WorkItem:
     extra: Mapping[str, Any] = field(default_factory=dict)
     source: str = "cli"
     dedupe_key: str | None = None
+    sightings: int = 1
+    last_seen_at: datetime | None = None
+    regression_of: str | None = None
     continuation: Continuation | None = None
     outcome: str | None = None
     rank_at: datetime | None = None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from harness.model.dependencies import Way
 from harness.model.errors import IllegalMove, Refused, Usage
 from harness.model.journal import Entry
 from harness.model.work import TRANSITIONS, Continuation, WorkItem, WorkState, check_id, rank_at
 from harness.store import rows
-from harness.store.cycles import find_cycle
 from harness.store.database import known
-from harness.store.journal import Journal
+from harness.store.dependencies import Dependencies, refuse_cycle, resting, state_of
 
 if TYPE_CHECKING:
     from harness.ports import Added
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CHANGEABLE = frozenset(
     {
         *("title", "kind", "description", "repo", "priority", "lane", "depends_on", "not_before", "max_attempts"),
+        *("on_failure", "dedupe_key"),
         *("agent", "model", "scope", "branch", "assigned", "resources", "timeout_seconds", "max_cost_usd", "labels"),
         *("extra", "rank_at"),
     }
@@ -30,7 +31,7 @@ _RESTING = frozenset({_S.BLOCKED, _S.DELAYED, _S.READY})
 _OVER = frozenset({_S.DONE, _S.CANCELLED})
 
 
-class Items(Journal):
+class Items(Dependencies):
     """The queue as operators and sources see it. Leases are elsewhere."""
 
     # --- in -----------------------------------------------------------------------------------------------------------
@@ -51,7 +52,7 @@ class Items(Journal):
 
     def _insert(self, item: WorkItem, actor: str, now: datetime) -> Added:
         created = item.created_at or now
-        state = item.state if item.state not in _RESTING else _resting(item.not_before, now)
+        state = item.state if item.state not in _RESTING else resting(item.not_before, now)
         stored = replace(
             item,
             state=state,
@@ -59,45 +60,50 @@ class Items(Journal):
             updated_at=now,
             not_before=item.not_before if state is not _S.READY else None,
             rank_at=item.rank_at or rank_at(created, 0, item.priority),
+            regression_of=self._done_before(item),
         )
         if not self.run("item_insert", **rows.item_row(stored)):
-            return self._known_already(item)
+            return self._known_already(item, actor, now)
         data = {"title": item.title, "kind": item.kind, "state": state.value, "source": item.source}
+        data |= {"regression_of": stored.regression_of} if stored.regression_of else {}
         self.record(Entry(now, "item.added", actor, item=item.id, data=data))
-        return _answer(item.id, state.value, applied=True)
+        again = f", a regression: {stored.regression_of} was done for the same" if stored.regression_of else ""
+        return _answer(item.id, f"{state.value}{again}", applied=True)
 
-    def _known_already(self, item: WorkItem) -> Added:
-        if row := self.one("item_state", id=item.id):
-            state = row["state"]
-            return _answer(item.id, f"id {item.id} exists: {state}; ./loop queue retry {item.id}", applied=False)
-        seen = known(self.one("item_sighted", dedupe_key=item.dedupe_key), "item", item.id)
+    def _done_before(self, item: WorkItem) -> str | None:
+        """The predecessor of a finding that comes back. A key that is the item's own source says that there is one at a
+        time (schedules): such items come again because their time has come.
+        """
+        if item.dedupe_key is None or item.dedupe_key == item.source:
+            return None
+        row = self.one("item_done_before", dedupe_key=item.dedupe_key)
+        return None if row is None else str(row["id"])
+
+    def _known_already(self, item: WorkItem, actor: str, now: datetime) -> Added:
+        twin = self.one("item_by_dedupe", dedupe_key=item.dedupe_key)
+        found = self.one("item_state", id=item.id)
+        if found is not None and (twin is None or twin["id"] != item.id):
+            return _answer(item.id, f"id {item.id} exists: {found['state']}; ./loop queue retry {item.id}", applied=False)
+        before = known(twin, "item", item.id)
+        values = {"dedupe_key": item.dedupe_key, "priority": item.priority, "now": rows.ms(now)}
+        seen = known(self.one("item_sighted", **values), "item", item.id)
+        if seen["priority"] != before["priority"]:
+            data = {"changes": {"priority": seen["priority"]}, "sightings": seen["sightings"]}
+            self.record(Entry(now, "item.updated", actor, item=seen["id"], data=data))
         detail = f"already in the queue as {seen['id']} ({seen['state']}), seen {seen['sightings']} times"
-        return _answer(item.id, detail, applied=False)
-
-    def _write_deps(self, item: str, needs: Iterable[str]) -> None:
-        for position, need in enumerate(dict.fromkeys(needs)):
-            if need == item:
-                raise Usage(f"{item} depends on itself", hint="take it out of depends_on")
-            if self.one("item_state", id=need) is None:
-                raise Usage(f"{item} depends on {need}, which does not exist", hint="add that item first, or with it")
-            self.run("deps_insert", item=item, needs=need, position=position)
+        return _answer(seen["id"], detail, applied=False)
 
     def _hold(self, item: str, now: datetime, actor: str) -> str | None:
-        """Block an item that still waits for others; the sentence that says so."""
+        """Block or skip an item by what it depends on; the sentence that says so."""
         current = self._item(item)
-        reason = self._waits_for(item)
-        if not reason or current.state not in _RESTING:
+        found = self._standing(item, current.on_failure)
+        if found.way is Way.GO or current.state not in _RESTING:
             return None
-        self._move(current, _S.BLOCKED, reason, actor, now)
-        return f"blocked: {reason}"
-
-    def _waits_for(self, item: str) -> str:
-        stopped = (_S.PARKED.value, _S.CANCELLED.value)
-        waits = [
-            f"{row['id']} ({row['state']})" if row["state"] in stopped else row["id"]
-            for row in self.all("deps_unfinished", item=item)
-        ]
-        return f"waits for {', '.join(waits)}" if waits else ""
+        state = state_of(found, None, now)
+        self._move(current, state, found.reason, actor, now)
+        if state in _OVER:
+            self._release_dependants(item, actor, now)
+        return f"{state}: {found.reason}"
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
@@ -115,30 +121,27 @@ class Items(Journal):
             ranked = {"rank_at": before.rank_at + shift} if before.rank_at else {}
             after = replace(before, **(ranked | dict(changes)), updated_at=now)
             if "depends_on" in changes:
-                self._rewire(after)
-            if changes.keys() & {"depends_on", "not_before"} and before.state in _RESTING:
+                self._rewrite_deps(item, after.depends_on)
+            if changes.keys() & {"depends_on", "on_failure", "not_before"} and before.state in _RESTING:
                 after = self._rested(after, now)
+            if after.dedupe_key != before.dedupe_key and after.state not in _OVER:
+                self._refuse_twin(after)
             self.run("item_update", **rows.item_row(after))
             data: dict[str, Any] = {"changes": dict(changes)}
             if after.state is not before.state:
                 data |= {"from": before.state.value, "to": after.state.value}
             self.record(Entry(now, "item.updated", actor, item=item, data=data))
+            if after.state in _OVER:
+                self._release_dependants(item, actor, now)
             return self._item(item)
-
-    def _rewire(self, item: WorkItem) -> None:
-        def needs(other: str) -> Iterable[str]:
-            return item.depends_on if other == item.id else [r["needs"] for r in self.all("deps_of", item=other)]
-
-        _refuse_cycle([item.id], needs)
-        self.run("deps_clear", item=item.id)
-        self._write_deps(item.id, item.depends_on)
 
     def _rested(self, item: WorkItem, now: datetime) -> WorkItem:
         """The state that follows from what an idle item waits for."""
-        if reason := self._waits_for(item.id):
-            return replace(item, state=_S.BLOCKED, reason=reason)
-        state = _resting(item.not_before, now)
-        reason = "" if item.state is _S.BLOCKED else item.reason
+        found = self._standing(item.id, item.on_failure)
+        if found.way is not Way.GO:
+            return replace(item, state=state_of(found, None, now), reason=found.reason)
+        state = resting(item.not_before, now)
+        reason = found.reason if item.state is _S.BLOCKED else item.reason
         return replace(item, state=state, reason=reason, not_before=item.not_before if state is _S.DELAYED else None)
 
     def _item(self, item: str) -> WorkItem:
@@ -211,17 +214,6 @@ class Items(Journal):
         if item.dedupe_key is not None and (twin := self.one("item_by_dedupe", dedupe_key=item.dedupe_key)) is not None:
             raise Refused(f"{twin['id']} is open for the same as {item.id}", hint=f"./loop queue show {twin['id']}")
 
-    def _release_dependants(self, item: str, actor: str, now: datetime) -> None:
-        """What waits for this item goes on, or says what has become of it."""
-        for row in self.all("dependants_blocked", needs=item):
-            reason = self._waits_for(row["id"])
-            if reason == row["reason"]:
-                continue
-            state = _S.BLOCKED if reason else _resting(rows.at_or_none(row["not_before"]), now)
-            self.run("item_rest", id=row["id"], state=state.value, reason=reason, now=rows.ms(now))
-            data = {"from": "blocked", "to": state.value, "reason": reason or f"{item} is done"}
-            self.record(Entry(now, "item.moved", actor, item=row["id"], data=data))
-
 
 def _answer(item: str, detail: str, *, applied: bool) -> Added:
     # Here, not above: an order of an operator that adds nothing does not need the page of ports, which costs 25 ms.
@@ -230,19 +222,10 @@ def _answer(item: str, detail: str, *, applied: bool) -> Added:
     return Added(item, applied, detail)
 
 
-def _resting(not_before: datetime | None, now: datetime) -> WorkState:
-    return _S.DELAYED if not_before is not None and not_before > now else _S.READY
-
-
 def _check_new(items: Sequence[WorkItem]) -> None:
     for item in items:
         check_id(item.id)
         if item.state is _S.LEASED:
             raise Usage(f"{item.id} cannot be added as leased", hint="leave state out")
     needs = {item.id: item.depends_on for item in items if item.depends_on}
-    _refuse_cycle(needs, lambda item: needs.get(item, ()))
-
-
-def _refuse_cycle(items: Iterable[str], needs: Any) -> None:
-    if cycle := find_cycle(items, needs):
-        raise Usage(f"the items depend on each other: {' -> '.join(cycle)}", hint="take one out of depends_on")
+    refuse_cycle(needs, lambda item: needs.get(item, ()))

@@ -26,6 +26,7 @@ _ITEM_COLUMNS = tuple(
         "continuation",
         "state",
         "not_before",
+        "last_seen_at",
         "rank_at",
         "created_at",
         "updated_at",
@@ -106,6 +107,7 @@ def item_row(item: WorkItem) -> dict[str, Any]:
     row["state"] = item.state.value
     row["continuation"] = pack_continuation(item.continuation)
     row["not_before"] = ms_or_none(item.not_before)
+    row["last_seen_at"] = ms_or_none(item.last_seen_at)
     row["rank_at"] = ms(item.rank_at)
     row["created_at"] = ms(item.created_at)
     row["updated_at"] = ms(item.updated_at or item.created_at)
@@ -130,6 +132,7 @@ def item(row: sqlite3.Row) -> WorkItem:
         state=_STATES[found["state"]],
         continuation=None if continuation is None else Continuation(**json.loads(continuation)),
         not_before=at_or_none(found["not_before"]),
+        last_seen_at=at_or_none(found["last_seen_at"]),
         rank_at=at(found["rank_at"]),
         created_at=at(found["created_at"]),
         updated_at=at(found["updated_at"]),

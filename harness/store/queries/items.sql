@@ -3,12 +3,13 @@
 INSERT INTO items (
   id, title, kind, description, repo, priority, lane, state, reason, not_before, attempts, max_attempts, rescues,
   deferrals, fence, agent, model, scope, branch, assigned, resources, timeout_seconds, max_cost_usd, labels, extra,
-  source, dedupe_key, continuation, outcome, rank_at, created_at, updated_at, fresh)
+  source, dedupe_key, regression_of, on_failure, continuation, outcome, rank_at, created_at, updated_at, fresh,
+  exclusive)
 VALUES (
   :id, :title, :kind, :description, :repo, :priority, :lane, :state, :reason, :not_before, :attempts, :max_attempts,
   :rescues, :deferrals, :fence, :agent, :model, :scope, :branch, :assigned, :resources, :timeout_seconds,
-  :max_cost_usd, :labels, :extra, :source, :dedupe_key, :continuation, :outcome, :rank_at, :created_at, :updated_at,
-  :continuation IS NULL)
+  :max_cost_usd, :labels, :extra, :source, :dedupe_key, :regression_of, :on_failure, :continuation, :outcome, :rank_at,
+  :created_at, :updated_at, :continuation IS NULL, (:resources <> '[]') + 2 * (:scope <> '[]'))
 ON CONFLICT DO NOTHING
 
 -- name: item_get
@@ -22,13 +23,20 @@ FROM items WHERE id = :id
 SELECT state FROM items WHERE id = :id
 
 -- name: item_sighted
--- A live item with this dedupe_key was found once more.
-UPDATE items SET sightings = sightings + 1 WHERE dedupe_key = :dedupe_key AND state NOT IN ('done', 'cancelled')
-RETURNING id, state, sightings
+-- A live item with this dedupe_key was found once more; the more urgent priority of the two wins.
+UPDATE items SET
+  sightings = sightings + 1, last_seen_at = :now, priority = min(priority, :priority),
+  rank_at = rank_at - 3600000 * (priority - min(priority, :priority))
+WHERE dedupe_key = :dedupe_key AND state NOT IN ('done', 'cancelled')
+RETURNING id, state, sightings, priority
 
 -- name: item_by_dedupe
 -- The live item of a dedupe key.
-SELECT id FROM items WHERE dedupe_key = :dedupe_key AND state NOT IN ('done', 'cancelled')
+SELECT id, priority FROM items WHERE dedupe_key = :dedupe_key AND state NOT IN ('done', 'cancelled')
+
+-- name: item_done_before
+-- The item of a dedupe key that was done last.
+SELECT id FROM items WHERE dedupe_key = :dedupe_key AND state = 'done' ORDER BY updated_at DESC LIMIT 1
 
 -- name: item_update
 -- An operator's change; state follows from dependencies and not_before.
@@ -36,6 +44,7 @@ UPDATE items SET
   title = :title, kind = :kind, description = :description, repo = :repo, priority = :priority, lane = :lane,
   state = :state, reason = :reason, not_before = :not_before, max_attempts = :max_attempts, agent = :agent,
   model = :model, scope = :scope, branch = :branch, assigned = :assigned, resources = :resources,
+  exclusive = (:resources <> '[]') + 2 * (:scope <> '[]'), on_failure = :on_failure, dedupe_key = :dedupe_key,
   timeout_seconds = :timeout_seconds, max_cost_usd = :max_cost_usd, labels = :labels, extra = :extra,
   rank_at = :rank_at, updated_at = :updated_at
 WHERE id = :id
@@ -83,7 +92,7 @@ INSERT INTO deps (item, needs, position) VALUES (:item, :needs, :position)
 DELETE FROM deps WHERE item = :item
 
 -- name: deps_unfinished
--- What an item still waits for.
+-- What an item needs and that is not done.
 SELECT items.id, items.state FROM deps JOIN items ON items.id = deps.needs
 WHERE deps.item = :item AND items.state <> 'done' ORDER BY deps.position
 
@@ -93,7 +102,7 @@ SELECT needs FROM deps WHERE item = :item ORDER BY position
 
 -- name: dependants_blocked
 -- Items that wait for this one.
-SELECT items.id, items.reason, items.not_before FROM deps JOIN items ON items.id = deps.item
+SELECT items.id, items.reason, items.not_before, items.on_failure FROM deps JOIN items ON items.id = deps.item
 WHERE deps.needs = :needs AND items.state = 'blocked'
 
 -- name: item_rest
