@@ -40,6 +40,21 @@ def replace(path: Path, data: bytes | str | Iterable[bytes], *, mode: int = 0o60
         raise translate(exc, path) from exc
 
 
+def place(path: Path, text: str, *, mode: int = 0o600) -> bool:
+    """Write `path` whole, unless something is there already; whether it was written. Raises as `replace` does."""
+    made = path.with_name(f".{path.name}.{os.urandom(4).hex()}.new")
+    replace(made, text, mode=mode)
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return False
+    except OSError as exc:
+        raise translate(exc, path) from exc
+    finally:
+        made.unlink(missing_ok=True)
+    return True
+
+
 def append(path: Path, line: str, *, mode: int = 0o600) -> None:
     """Add one line with one write, so that lines of several processes never mix. Raises DiskFull or HarnessError."""
     raw = line.rstrip("\n").encode() + b"\n"

@@ -30,6 +30,7 @@ from harness.engine.attempt import Attempt
 from harness.engine.bell import Bell, Sentry
 from harness.engine.bundle import Bundles
 from harness.engine.dossier import Dossiers
+from harness.engine.decisions import Deadlines
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
 from harness.engine.guards import Guards, make_guards
@@ -96,6 +97,7 @@ class Parts:
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
     guards: Guards
     readers: Readers
+    deadlines: Deadlines
     fence: Fence
     tools: AttemptTools
 
@@ -153,7 +155,7 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     dossiers = Dossiers(books, clock, home, records, records.dossier)
     scrubber = Scrubber(books, clock, state, CliTranscripts(home.claude, Redactor(shared)))
     witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home), scrubber)
-    settler = Settler(books, clock, state, records, interrupts, random.random, witnesses)
+    settler = Settler(books, clock, state, records, interrupts, random.random, witnesses, planner.deadline)
     prover = GateProver(loaded, environments, merger, home)
     aftermath = make_aftermath(books, clock, state, home, merger, prover, planner, environments)
     scheduling = make_scheduling(books, clock, state, home, merger, planner, environments)
@@ -171,8 +173,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     intake = Intake(books, clock, state, mirror)
     timekeeper = Timekeeper(books, clock, state, slept_seconds)
     parts = Parts(
-        home, loaded, state, clock, thread, books, agents, prompts, planner, composer, integrator, reconciler,
-        workspaces, watch, intake, aftermath, scheduling, timekeeper, (),
+        home, loaded, state, clock, store, thread, books, agents, prompts, planner, composer, integrator, reconciler,
+        workspaces, watch, intake, aftermath, scheduling, timekeeper, Deadlines(books, clock, state), (),
         lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
         guards, readers, fence, tools,
     )  # fmt: skip
@@ -188,7 +190,7 @@ def _beside_the_worker(parts: Parts, processes: LockedProcesses, records: Sessio
     home, books, clock, state = parts.home, parts.books, parts.clock, parts.state
     wal = home.database.with_name(home.database.name + "-wal")
     return (
-        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file]),
+        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file], [home.decisions]),
         parts.interrupt_watch,
         parts.reconciler,
         parts.integrator,
@@ -217,3 +219,4 @@ def _full(journalist: Journalist, full: DiskFull) -> None:
 def _free(home: Home) -> tuple[int, int]:
     found = disk(home.state)
     return found.total, found.free
+        parts.deadlines,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from harness.app.proving import RED_BY_NATURE
+from harness.config.decisions import deadline
 from harness.config.effective import Effective, effective
 from harness.config.gates import judging
 from harness.config.load import Loaded
 from harness.config.schema import RepositorySection
 from harness.engine.plan import After, BuildOrder, Plan, ReviewPlan
+from harness.model.decision import Deadline
 from harness.model.errors import NotFound
 from harness.model.work import WorkItem
 from harness.ports import Agent, RepositoryRef
@@ -50,6 +53,11 @@ class ConfigPlanner:
             review=self._review(item, section),
             after=self._after(section),
         )
+
+    def deadline(self, item: WorkItem, options: Sequence[str], now: datetime) -> Deadline:
+        """Until when a question of the item waits for a person, as configured at this moment."""
+        config = self.loaded.config
+        return deadline(config.decisions, config.kind(item.kind).decisions, options, now)
 
     def _after(self, section: RepositorySection) -> After:
         after, build = section.after, section.after.build

@@ -1,4 +1,4 @@
-"""`state/queue.json` under the engine: what people wrote is taken in, what is queued is shown (contract 2, H47)."""
+"""What people write over, under the engine: edits and answers are taken in, queue and questions shown (H47, C11)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from harness.model.home import Home
 from harness.model.journal import Entry
 from harness.ops.forms import form_of
 from harness.ports import Clock, Store
-from harness.store.mirror import QueueMirror
+from harness.store.inbox import Inbox
 from harness.store.sqlite import SqliteStore
 
 
@@ -26,22 +26,20 @@ class EngineMirror:
 
     def absorb(self, store: Store) -> None:
         now = self._clock.now()
-        taken = self._mirror(store).absorb(now, self._actor, self._form)
-        for problem in taken.problems:
-            store.note(
-                Entry(now, "queue.problem", self._actor, data={"file": str(self._home.queue_file), "reason": problem})
-            )
+        for problem in self._inbox(store).absorb(now, self._actor, self._form).problems:
+            kind = "decision.problem" if problem.startswith("decisions/") else "queue.problem"
+            store.note(Entry(now, kind, self._actor, data={"reason": problem}))
 
     def export(self, store: Store) -> None:
-        self._mirror(store).export(self._clock.now())
+        self._inbox(store).export(self._clock.now())
 
     def close(self, store: Store) -> None:
-        self._mirror(store).export(self._clock.now(), last=True)
+        self._inbox(store).export(self._clock.now(), last=True)
 
-    def _mirror(self, store: Store) -> QueueMirror:
+    def _inbox(self, store: Store) -> Inbox:
         assert isinstance(store, SqliteStore)
         if self._kept is None:
-            self._kept = QueueMirror(self._home.queue_file, store)
+            self._kept = Inbox(self._home, store)
         return self._kept
 
-    _kept: QueueMirror | None = None
+    _kept: Inbox | None = None

@@ -23,6 +23,7 @@ from harness.ops.books import full_id, reading
 from harness.ops.initialise import SHIPPED_PROMPTS
 from harness.ports import AgentSession, Desk, Finding
 from harness.prompting.render import TemplatePrompts
+from harness.store.asked import decisions_of
 from harness.store.files import SessionFiles
 
 SESSION = "ses_000000000000"
@@ -51,7 +52,7 @@ def render(home: Home, given: str, environ: Mapping[str, str], now: datetime) ->
     with reading(home) as store:
         item = store.item(full_id(store, "item", given))
         assert item is not None
-        history = store.attempts(item.id)
+        history, decisions = store.attempts(item.id), decisions_of(store, item.id)
     plan = ConfigPlanner(loaded, {name: Unstarted(name) for name in loaded.config.agents}).plan(item)
     guides = asyncio.run(_guides(home, plan))
     request = PromptRequest(
@@ -61,7 +62,7 @@ def render(home: Home, given: str, environ: Mapping[str, str], now: datetime) ->
         1,
         now + timedelta(seconds=plan.limits.session_timeout_seconds),
         history=history,
-        handover=handover_of(item.continuation, SessionFiles(home.root)),
+        handover=handover_of(item.continuation, SessionFiles(home.root), decisions),
         resume=item.continuation is not None and item.continuation.mode == "session",
         conflict=bool(history) and history[-1].ending == "conflict",
         guides="\n\n".join(guides.values()),

@@ -41,21 +41,22 @@ _NUMBERS: dict[str, tuple[str, type]] = {
 }
 
 
-def _desk(call: Invocation, source: str = "cli") -> queue.Desk:
+def desk_of(call: Invocation, source: str = "cli") -> queue.Desk:
+    """For an order that checks items against the configuration."""
     # Orders check items against the configuration, looking does not: pydantic costs more than the rest of a command.
     from harness.ops.forms import form_at  # noqa: PLC0415
 
     return queue.Desk(call.home, form_at(call.home, call.environ, source), call.actor, call.now())
 
 
-def _take_edits(call: Invocation) -> tuple[str, ...]:
-    """The inbox before looking: what was written over queue.json is in the queue when it is shown (H47)."""
+def take_edits(call: Invocation) -> tuple[str, ...]:
+    """The inbox before looking: what was written over queue.json is in the queue when it is shown (H47, C11)."""
     if not queue.edited(call.home):
         return ()
     try:
-        return queue.take_edits(_desk(call, "file:queue.json"))
+        return queue.take_edits(desk_of(call, "file:queue.json"))
     except HarnessError as exc:
-        return (f"queue.json was edited but could not be taken in: {queue.problem_of(exc)}",)
+        return (f"what was edited could not be taken in: {queue.problem_of(exc)}",)
 
 
 def _item_or_rows(answer: Document | Rows, where: output.Screen) -> Iterable[str]:
@@ -73,7 +74,7 @@ def _item_or_rows(answer: Document | Rows, where: output.Screen) -> Iterable[str
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
 def show(call: Invocation, item: str | None, finished: bool, limit: int) -> Document | Rows:
     """The queue in its order, or everything about one ITEM."""
-    notes = _take_edits(call)
+    notes = take_edits(call)
     if item is not None:
         return replace(queue.show_one(call.home, item), notes=notes)
     return replace(queue.show(call.home, call.now(), finished=finished, limit=limit), notes=notes)
@@ -95,7 +96,7 @@ def _checked(answer: Document, where: output.Screen) -> Iterable[str]:
 @command(examples=("./loop queue check",), text=_checked)
 def check(call: Invocation) -> Document:
     """Take in edits of state/queue.json and name every item that could not be worked on (exit 1)."""
-    return queue.check(_desk(call, "file:queue.json"))
+    return queue.check(desk_of(call, "file:queue.json"))
 
 
 def _item_options(function: Any) -> Any:
@@ -125,7 +126,7 @@ def add(call: Invocation, item: str | None, file: Path | None, **flags: Any) -> 
     document = {**_document(call, item, file), **given}
     if not document:
         raise Usage("there is no item to add", hint="./loop queue add --title TEXT, or a JSON object, - or --file FILE")
-    return queue.add(_desk(call), document)
+    return queue.add(desk_of(call), document)
 
 
 def _document(call: Invocation, item: str | None, file: Path | None) -> dict[str, Any]:
@@ -134,11 +135,11 @@ def _document(call: Invocation, item: str | None, file: Path | None) -> dict[str
     if item == "-" or (file is not None and str(file) == "-"):
         return dict(queue.parsed(sys.stdin.read(), "standard input"))
     if file is not None:
-        return dict(queue.parsed(_read(call, file).decode(errors="replace"), str(file)))
+        return dict(queue.parsed(read(call, file).decode(errors="replace"), str(file)))
     return dict(queue.parsed(item, "the argument")) if item is not None else {}
 
 
-def _read(call: Invocation, file: Path) -> bytes:
+def read(call: Invocation, file: Path) -> bytes:
     try:
         return (call.cwd / file).read_bytes()
     except OSError as exc:
@@ -149,14 +150,14 @@ def _read(call: Invocation, file: Path) -> bytes:
 @click.argument("item")
 def remove(call: Invocation, item: str) -> Change:
     """Cancel ITEM; its record stays, and `queue retry` brings it back."""
-    return queue.remove(_desk(call), item)
+    return queue.remove(desk_of(call), item)
 
 
 @command(examples=("./loop queue retry test-001",))
 @click.argument("item")
 def retry(call: Invocation, item: str) -> Change:
     """Make ITEM ready again, from any state but leased; it gets at least one more attempt."""
-    return queue.retry(_desk(call), item)
+    return queue.retry(desk_of(call), item)
 
 
 @command(examples=("./loop queue park test-001", "./loop queue park test-001 waits for the new schema"))
@@ -164,14 +165,14 @@ def retry(call: Invocation, item: str) -> Change:
 @click.argument("reason", nargs=-1)
 def park(call: Invocation, item: str, reason: tuple[str, ...]) -> Change:
     """Set ITEM aside, with a REASON: nothing leases it until `queue unpark`."""
-    return queue.park(_desk(call), item, " ".join(reason))
+    return queue.park(desk_of(call), item, " ".join(reason))
 
 
 @command(examples=("./loop queue unpark test-001",))
 @click.argument("item")
 def unpark(call: Invocation, item: str) -> Change:
     """Make a parked ITEM ready again. Attempts stay counted; it gets at least one more."""
-    return queue.unpark(_desk(call), item)
+    return queue.unpark(desk_of(call), item)
 
 
 @command(examples=("./loop queue prioritise test-001 critical", "./loop queue prioritise test-001 15"))
@@ -179,7 +180,7 @@ def unpark(call: Invocation, item: str) -> Change:
 @click.argument("priority")
 def prioritise(call: Invocation, item: str, priority: str) -> Change:
     """Give ITEM another PRIORITY: critical, high, medium, low, or 0 (first) to 99 (last)."""
-    return queue.prioritise(_desk(call), item, priority)
+    return queue.prioritise(desk_of(call), item, priority)
 
 
 def _json_list(answer: Rows, _where: output.Screen) -> Iterable[str]:
@@ -191,12 +192,3 @@ def _json_list(answer: Rows, _where: output.Screen) -> Iterable[str]:
 def export(call: Invocation, finished: bool) -> Rows:
     """Items as a JSON list that `queue import` takes."""
     return queue.export(call.home, call.now(), finished=finished)
-
-
-@command(examples=("./loop queue import items.json", "./loop queue import - --dry-run < items.jsonl"))
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--dry-run", is_flag=True, help="Say what would be added, and add nothing.")
-def import_(call: Invocation, file: Path, dry_run: bool) -> Change:
-    """Add all items of FILE, or none if one is wrong: a JSON list, {"items": […]}, or one object a line."""
-    raw = sys.stdin.buffer.read() if str(file) == "-" else _read(call, file)
-    return queue.import_(_desk(call, f"file:{file.name}"), raw, str(file), dry_run=dry_run)

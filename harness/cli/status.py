@@ -34,7 +34,14 @@ def _head(now: Snapshot, where: Screen) -> str:
     span = f" {ago((now.at - now.since).total_seconds())}" if now.since else ""
     pid = f"pid {now.pid}, " if now.pid else ""
     state = where.style(f"{mark} {now.state}", colour, "bold")
-    return f"{state}{span}  ({pid}v{now.version}, {now.home}){_isolation(now, where)}"
+    return f"{state}{span}  ({pid}v{now.version}, {now.home}){_isolation(now, where)}{_workers(now)}"
+
+
+def _workers(now: Snapshot) -> str:
+    if not now.workers:
+        return ""
+    pids = ", ".join(str(each.pid) for each in now.workers)
+    return f"  + {len(now.workers)} worker process{'es' if len(now.workers) > 1 else ''} (pid {pids})"
 
 
 def _isolation(now: Snapshot, where: Screen) -> str:
@@ -87,6 +94,7 @@ def _needs(now: Snapshot, where: Screen) -> Iterator[str]:
     for number, item in enumerate(now.needs):
         word = where.style("need ", "yellow") if number == 0 else "     "
         yield f"  {word}  {item['id']}  {item['state']}: {one_line(item['reason'], 100)}"
+        yield from ([f"         {item['answer']}"] if "answer" in item else [])
 
 
 def _next(now: Snapshot) -> str:

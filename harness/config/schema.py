@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from harness.config.after import AfterSection, PushCheckSection
 from harness.config.backups import BackupSection
+from harness.config.decisions import DecisionSection, KindDecisionSection
 from harness.config.fields import (
     VARIABLE,
     Count,
@@ -226,6 +227,8 @@ class KindSection(Overrides):
     """What the work leaves: commits, `result.md`, or nothing."""
     review: ReviewSection | None = None
     """Who reads the work before it is integrated; null = nobody. For kinds that expect a commit."""
+    decisions: KindDecisionSection = KindDecisionSection()
+    """How long its questions wait for a person, where that differs."""
 
 
 class LaneSection(Section):
@@ -361,6 +364,8 @@ class Config(Section):
     """Whom to tell."""
     schedules: Schedules = Field(default_factory=dict)
     """What recurs, by name: items that are added, commands that are run."""
+    decisions: DecisionSection = DecisionSection()
+    """How long questions wait for a person."""
     budgets: BudgetSection = BudgetSection()
     """What all work together may cost."""
     pressure: PressureSection = PressureSection()

@@ -111,8 +111,9 @@ class Attempt:
         if goes_on is not None and goes_on.mode == "seal":
             return await self._proved_later(plan, goes_on)
         plan.agent.warm()
-        history = await self._tools.session.books(lambda s: s.attempts(self._item.id))
-        preparation = Preparation(self._tools, self._lease, plan, goes_on, history)
+        name, books = self._item.id, self._tools.session.books
+        history, decisions = await books(lambda s: (s.attempts(name), s.decisions(name)))
+        preparation = Preparation(self._tools, self._lease, plan, goes_on, history, decisions)
         workspace = self._told.workspace = await preparation.workspace()
         await self._phase(Phase.PREPARING, base=workspace.base, workspace=str(workspace.path))
         await preparation.set_up(workspace)

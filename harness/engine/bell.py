@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.ports import Clock
 
 POLL_SECONDS = 0.1
+Mark = tuple[int, int, int]
 
 
 class Bell:
@@ -38,14 +40,17 @@ class Bell:
 
 
 class Sentry:
-    """Rings when a watched file appears, changes or goes; the one poller of the process (idle CPU near zero)."""
+    """Rings when a watched file appears, changes or goes, or one right below a watched folder; the one poller of the
+    process (idle CPU near zero).
+    """
 
     name = "sentry"
 
-    def __init__(self, bell: Bell, clock: Clock, paths: Sequence[Path]) -> None:
+    def __init__(self, bell: Bell, clock: Clock, paths: Sequence[Path], folders: Sequence[Path] = ()) -> None:
         self._bell = bell
         self._clock = clock
         self._paths = tuple(paths)
+        self._folders = tuple(folders)
         self._seen = self._look()
 
     async def run(self) -> None:
@@ -59,11 +64,20 @@ class Sentry:
             self._seen = seen
             self._bell.ring()
 
-    def _look(self) -> list[tuple[int, int, int] | None]:
-        return [_mark(path) for path in self._paths]
+    def _look(self) -> list[Mark | None]:
+        below = [mark for folder in self._folders for mark in _marks(folder)]
+        return [*map(_mark, self._paths), *below]
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def _marks(folder: Path) -> list[Mark | None]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted((_mark(Path(entry.path)) for entry in found), key=str)
+    except OSError:
+        return []
+
+
+def _mark(path: Path) -> Mark | None:
     try:
         found = path.stat(follow_symlinks=False)
     except OSError:

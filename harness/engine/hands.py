@@ -52,8 +52,8 @@ class Hands:
     async def request(self, plan: Plan, item: WorkItem, session: str) -> PromptRequest:
         """What a session would be told, for the brief of a person: the repository's guides lie in the folder."""
         tools = self.tools.session
-        history = await tools.books(lambda s: s.attempts(item.id))
-        handover = handover_of(item.continuation, tools.records) if _hand(item).session else None
+        history, decisions = await tools.books(lambda s: (s.attempts(item.id), s.decisions(item.id)))
+        handover = handover_of(item.continuation, tools.records, decisions) if _hand(item).session else None
         if handover is not None and history:
             handover = replace(handover, reason=history[-1].sentence)
         return PromptRequest(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.model.brief import Limits
+from harness.model.decision import ANSWERED, Decision, words_of
 from harness.model.journal import AttemptRow, Followup
 from harness.model.outcome import Asked
 from harness.model.outfit import BARE, Outfit
@@ -118,10 +119,14 @@ class Handover:
     findings: str = ""
 
 
-def handover_of(goes_on: Continuation | None, records: Records) -> Handover | None:
-    """What the session before left behind, from its context file, or a person; None if there was none."""
+def handover_of(goes_on: Continuation | None, records: Records, decisions: Sequence[Decision]) -> Handover | None:
+    """What the session before left behind, from its context file, or a person, and what persons answered; None if
+    there is nothing of all that.
+    """
+    answered = [each for each in decisions if each.state == ANSWERED]
+    question, answer = words_of(answered) if answered else ("", "")
     if goes_on is None or (goes_on.session is None and goes_on.mode != "work"):
-        return None
+        return Handover("it asked a person", question=question, answer=answer) if answered else None
     kept = (records.read_context(goes_on.session) if goes_on.session else None) or {}
     return Handover(
         reason=goes_on.reason,
@@ -130,6 +135,8 @@ def handover_of(goes_on: Continuation | None, records: Records) -> Handover | No
         open_tool=kept.get("stopped_while") or "",
         diffstat=kept.get("diffstat") or "",
         wip_ref=goes_on.wip_ref or "",
+        question=question,
+        answer=answer,
     )
 
 

@@ -15,6 +15,7 @@ from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
 from harness.engine.trespass import Trespass
 from harness.model.brief import Brief, Paths
+from harness.model.decision import Decision
 from harness.model.errors import HarnessError, Refused
 from harness.model.home import Home
 from harness.model.journal import AttemptRow
@@ -47,13 +48,16 @@ class SetupFailed(HarnessError):
 
 @dataclass(slots=True)
 class Preparation:
-    """What one attempt needs before its session begins. `history` are the item's earlier attempts, oldest first."""
+    """What one attempt needs before its session begins. `history` are the item's earlier attempts, `decisions` its questions
+    to persons, both oldest first.
+    """
 
     tools: AttemptTools
     lease: Lease
     plan: Plan
     goes_on: Continuation | None
     history: Sequence[AttemptRow]
+    decisions: Sequence[Decision] = ()
 
     @property
     def conflicted(self) -> bool:
@@ -125,7 +129,7 @@ class Preparation:
         """A fresh session that takes over after a review has not heard its findings; a resumed one reads them as it
         reads of a red gate.
         """
-        left = handover_of(self.goes_on, self.tools.session.records)
+        left = handover_of(self.goes_on, self.tools.session.records, self.decisions)
         earlier = [attempt for attempt in self.history if attempt.fence != self.lease.fence]
         if left is None or self.resumes or not earlier or earlier[-1].ending != "review_findings":
             return left

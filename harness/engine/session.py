@@ -197,7 +197,7 @@ class SessionRunner:
         while live.ask:
             denied = live.ask.pop()
             if self._desk.question is None:
-                await self._desk.request_decision(f"May the agent do this? {denied.reason}", ("yes", "no"))
+                await self._desk.request_decision(f"May the agent do this? {denied.reason}", ("no", "yes"))
 
     async def _pass_on_news(self, live: _Live) -> None:
         news, live.news = live.news, []

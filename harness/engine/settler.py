@@ -11,6 +11,7 @@ from typing import Any
 from harness.engine.interrupts import Interrupts
 from harness.engine.seams import Witness
 from harness.engine.state import LoopState
+from harness.model.decision import NO_DEADLINE, Deadline
 from harness.model.errors import DiskFull, HarnessError
 from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import (
@@ -26,7 +27,7 @@ from harness.model.outcome import (
     outcome_word,
 )
 from harness.model.session import SessionRow, SessionStatus
-from harness.model.work import Continuation, Lease
+from harness.model.work import Continuation, Lease, WorkItem
 from harness.ports import Books, Clock, Records, Settlement, Store
 
 FULL_SECONDS = 5.0
@@ -34,7 +35,7 @@ FULL_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Settler:
-    """Settles outcomes. `spread` gives random numbers in [0, 1) for back-off."""
+    """Settles outcomes. `spread` gives random numbers in [0, 1) for back-off, `deadline` until when a question waits."""
 
     books: Books
     clock: Clock
@@ -43,6 +44,7 @@ class Settler:
     interrupts: Interrupts
     spread: Callable[[], float] = random.random
     witnesses: Sequence[Witness] = ()
+    deadline: Callable[[WorkItem, Sequence[str], datetime], Deadline] = lambda _item, _options, _now: NO_DEADLINE
 
     async def settle(
         self,
@@ -66,7 +68,10 @@ class Settler:
         row = _ended(session, outcome) if session else None
         read = tuple(_ended(each, outcome) for each in reviews)
         question = (outcome.question, outcome.options) if isinstance(outcome, Asked) else None
-        settlement = Settlement(outcome, disposition, session=row, question=question, reviews=read, seen=seen)
+        deadline = self.deadline(lease.item, question[1], now) if question else NO_DEADLINE
+        settlement = Settlement(
+            outcome, disposition, session=row, question=question, deadline=deadline, reviews=read, seen=seen
+        )
         await self._written(lease, settlement)
         self.state.outcomes[outcome_word(outcome)] += 1
         good = isinstance(outcome, Verified | Claimed)

@@ -74,6 +74,11 @@ class Home:
         return self.state / "schedules" / schedule
 
     @property
+    def decisions(self) -> Path:
+        """A file for each open question; those that ended are below `closed`."""
+        return self.state / "decisions"
+
+    @property
     def backups(self) -> Path:
         """A folder a backup, and what was cancelled from the queue file."""
         return self.state / "backups"

@@ -58,6 +58,15 @@ def queue_file_edited(home: Home, store: StoreReader | None) -> bool:
     return kept is None or hashlib.sha256(raw).hexdigest() not in kept[0].split()
 
 
+def answers_filled_in(home: Home) -> bool:
+    """Whether a file of a question holds an answer, or something that cannot be read as one."""
+    if not home.decisions.is_dir():
+        return False
+    from harness.store.decision_files import anything_filled  # noqa: PLC0415 - where nobody asks, nothing of it
+
+    return anything_filled(home.decisions)
+
+
 def full_id(store: StoreReader, noun: str, given: str) -> str:
     """The whole id of an `item` or `session` from its whole or a unique beginning. Raises NotFound."""
     found = ids_like(store, noun, given)

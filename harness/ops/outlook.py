@@ -10,7 +10,7 @@ from harness.model.errors import HarnessError
 from harness.model.home import Home
 from harness.model.journal import Integration, Pause
 from harness.model.work import PRIORITIES, WorkItem, WorkState
-from harness.ops.books import running
+from harness.ops.decisions import open_question, ways
 from harness.ops.dossiers import dossier
 from harness.ops.followups import unfinished
 from harness.ops.snapshot import FILE_SOURCE, sentence
@@ -129,6 +129,8 @@ def _waiting(store: StoreReader, item: WorkItem) -> str:
         files = f" once {', '.join(held[-1].paths)} is out of the way" if held[-1].paths else ""
         return f"tried again every minute{files}, or now: ./loop merge apply {item.id}"
     return f"a person: mend or answer, then ./loop queue retry {item.id}"
+    if (asked := open_question(store, item.id)) is not None:
+        return "\n".join(ways(asked))
 
 
 def _parked(home: Home, item: WorkItem) -> str:

@@ -18,7 +18,8 @@ from harness.model.home import Home
 from harness.model.itemform import Form, item_document, item_row, mirror_row, parse_item, shown_priority
 from harness.model.work import UNFINISHED, WorkItem, WorkState, priority
 from harness.ops.answers import Change, Document, Rows
-from harness.ops.books import full_id, queue_file_edited, reading, reading_if_any, running, writing
+from harness.ops.books import answers_filled_in, full_id, queue_file_edited, reading, reading_if_any, running, writing
+from harness.ops.decisions import facts, next_step, open_question
 from harness.ops.dossiers import dossier
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ class Desk:
 
 
 def edited(home: Home) -> bool:
-    """Whether there are edits of `state/queue.json` to be taken in, which a running loop does by itself."""
+    """Whether there is something to be taken in that a person wrote, which a running loop does by itself."""
     with reading_if_any(home) as store:
-        return not running(home) and queue_file_edited(home, store)
+        return not running(home) and (queue_file_edited(home, store) or answers_filled_in(home))
 
 
 def show(home: Home, now: datetime, *, finished: bool = False, limit: int = 50) -> Rows:
@@ -62,8 +63,12 @@ def show_one(home: Home, given: str) -> Document:
     """Everything about one item. Raises NotFound."""
     with reading(home) as store:
         item = store.item(full_id(store, "item", given))
-    assert item is not None
-    named = {"dossier": str(home.dossiers / f"{item.id}.md")} if dossier(home, item) is not None else {}
+        assert item is not None
+        asked = open_question(store, item.id) if item.state is WorkState.WAITING else None
+    named: dict[str, Any] = {}
+    if asked is not None:
+        named["decision"] = {**facts(asked), "next": next_step(asked)}
+    named |= {"dossier": str(home.dossiers / f"{item.id}.md")} if dossier(home, item) is not None else {}
     return Document("loop.item/1", {"item": item_document(item) | named})
 
 
@@ -81,19 +86,20 @@ def export(home: Home, now: datetime, *, finished: bool = False) -> Rows:
 
 @contextmanager
 def order(desk: Desk) -> Iterator[tuple[SqliteStore, Absorbed]]:
-    """The store for one order, with the edits of the file taken in before and the mirror written after."""
+    """The store for one order, with what people wrote into files taken in before, and the files written after."""
     # Here, not above: what writes loads the page of ports, which costs `queue show` a third of its CPU.
-    from harness.store.mirror import Absorbed, QueueMirror  # noqa: PLC0415
+    from harness.store.inbox import Inbox  # noqa: PLC0415
+    from harness.store.mirror import Absorbed  # noqa: PLC0415
 
     with writing(desk.home) as store:
-        mirror = QueueMirror(desk.home.queue_file, store)
+        inbox = Inbox(desk.home, store)
         idle = not running(desk.home)
-        absorbed = mirror.absorb(desk.now, desk.actor, desk.form) if idle else Absorbed()
+        absorbed = inbox.absorb(desk.now, desk.actor, desk.form) if idle else Absorbed()
         yield store, absorbed
         if idle:
             # Under the gate: of two commands at once, the later one writes the later queue.
             with store.together():
-                mirror.export(desk.now)
+                inbox.export(desk.now)
 
 
 def notes_of(absorbed: Absorbed) -> tuple[str, ...]:

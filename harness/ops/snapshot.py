@@ -18,10 +18,12 @@ from harness.model.journal import Integration, Pause
 from harness.model.work import WorkItem, WorkState, priority_name
 from harness.ops.answers import Document
 from harness.ops.books import reading_if_any, running
+from harness.ops.decisions import open_question
 from harness.ops.followups import outstanding
 from harness.proc.lock import holder
 from harness.proc.resources import disk, memory
 from harness.store.reader import StoreReader
+from harness.store.asked import skipped_since
 from harness.store.reports import Run, latest_attempts, latest_run, outcomes_since, spend_since, strains
 
 PERIOD = timedelta(hours=24)
@@ -111,7 +113,7 @@ def _with_books(found: Snapshot, store: StoreReader) -> Snapshot:
     waiting = store.unpushed()
     return replace(
         found,
-        reasons=(*found.reasons, *_unpushed(waiting), *outstanding(store), *_failed_commands(store)),
+        reasons=(*found.reasons, *_unpushed(waiting), *outstanding(store), *_failed_commands(store), *_skipped(store, found.at)),
         unpushed=len(waiting),
         sessions=tuple(_live(store, found.at)) if found.pid is not None else (),
         counts={each.value: number for each, number in store.counts().items()},
@@ -201,6 +203,12 @@ def _run(store: StoreReader | None) -> Run | None:
 
 def _locked_at(home: Home) -> datetime | None:
     try:
+def _skipped(store: StoreReader, now: datetime) -> Iterator[str]:
+    """What nobody answered in time during the period; an answer still brings it back."""
+    for each in skipped_since(store, now - PERIOD):
+        yield f"{each.item} was skipped: nobody answered decision {each.id}; ./loop decision answer {each.id} TEXT"
+
+
         return datetime.fromtimestamp(home.lock.stat().st_mtime, UTC)
     except FileNotFoundError:
         return None
@@ -237,7 +245,9 @@ def _short(item: WorkItem) -> Mapping[str, str]:
 
 def _needs(store: StoreReader) -> Iterator[Mapping[str, str]]:
     for item in store.items(states=[WorkState.WAITING, WorkState.PARKED], limit=5):
-        yield {"id": item.id, "state": item.state.value, "title": item.title, "reason": item.reason}
+        needs = {"id": item.id, "state": item.state.value, "title": item.title, "reason": item.reason}
+        asked = open_question(store, item.id) if item.state is WorkState.WAITING else None
+        yield needs | ({"answer": f"./loop decision answer {asked.id} TEXT"} if asked is not None else {})
 
 
 def _last(store: StoreReader) -> Iterator[Mapping[str, object]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
+from harness.model.decision import NO_DEADLINE, Deadline, Decision
 from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome
 from harness.model.schedule import Due, Firing, Rule, Standing
@@ -59,6 +60,7 @@ class Orphan:
     lived in, `reviews` are sessions of reviews that have no end on record.
     """
 
+    `deadline` is that of the question.
     lease: Lease
     attempt: AttemptRow
     session: SessionRow | None
@@ -66,6 +68,7 @@ class Orphan:
     reviews: tuple[SessionRow, ...] = ()
 
 
+    deadline: Deadline = NO_DEADLINE
 class Store(Protocol):
     """The truth. Blocking; every method is one transaction; times are the caller's. The engine calls it on the store
     thread; a face calls it directly. Raises StoreError; DiskFull; LeaseLost for a write of an older fence.
@@ -127,6 +130,25 @@ class Store(Protocol):
         ...
 
     def forget(self, owner: str, now: datetime) -> None:
+    # questions to a person
+    def decisions(self, item: str) -> Sequence[Decision]:
+        """The questions of one item, oldest first."""
+        ...
+
+    def answer(self, decision: int, text: str, *, by: str, via: str, now: datetime) -> Decision:
+        """A person's answer, by command or file; the item is ready then. Raises NotFound, Usage; Refused if it is
+        answered already, or its item went on without it.
+        """
+        ...
+
+    def expire(self, now: datetime) -> Sequence[Decision]:
+        """What nobody answered by its deadline gets its end: skipped, or the first option."""
+        ...
+
+    def next_deadline(self) -> datetime | None:
+        """When the next open question is over."""
+        ...
+
         """The owner has ended; it holds no lease any more."""
         ...
 

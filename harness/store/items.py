@@ -14,6 +14,7 @@ from harness.model.work import TRANSITIONS, Continuation, WorkItem, WorkState, c
 from harness.store import rows
 from harness.store.database import known
 from harness.store.dependencies import Dependencies, refuse_cycle, resting, state_of
+from harness.store.questions import Questions
 
 if TYPE_CHECKING:
     from harness.ports import Added
@@ -31,7 +32,7 @@ _RESTING = frozenset({_S.BLOCKED, _S.DELAYED, _S.READY})
 _OVER = frozenset({_S.DONE, _S.CANCELLED})
 
 
-class Items(Dependencies):
+class Items(Dependencies, Questions):
     """The queue as operators and sources see it. Leases are elsewhere."""
 
     # --- in -----------------------------------------------------------------------------------------------------------
@@ -207,6 +208,8 @@ class Items(Dependencies):
         values = rows.item_row(replace(item, state=state, reason=reason, updated_at=now))
         self.run("item_move", **values)
         data = {"from": item.state.value, "to": state.value, "reason": reason, "outcome": item.outcome}
+        if item.state is _S.WAITING:
+            self.close_questions(item.id, reason, actor, now)
         self.record(Entry(now, kind, actor, item=item.id, data=data))
 
     def _refuse_twin(self, item: WorkItem) -> None:

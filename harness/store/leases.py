@@ -197,7 +197,7 @@ class Leases(Items, Pauses, Sessions):
             for review in settlement.reviews:
                 self._write_session(review, now)
             if settlement.question is not None:
-                self._ask(lease, settlement, now)
+                self.ask(lease, settlement, now)
             self._tell(lease, item, settlement, now, counted=counted)
             self._release_dependants(item.id, lease.owner, now)
             return self._item(item.id)
@@ -227,15 +227,6 @@ class Leases(Items, Pauses, Sessions):
             facts["verdicts"] = outcome.verdicts
         facts |= settlement.attempt or {}
         self._write_attempt(lease, facts | {"phase": Phase.SETTLED.value, "ended_at": now, "counted": counted})
-
-    def _ask(self, lease: Lease, settlement: Settlement, now: datetime) -> None:
-        assert settlement.question is not None
-        question, options = settlement.question
-        session = settlement.session.id if settlement.session else None
-        values = {"item": lease.item.id, "session": session, "question": question, "options": rows.packed(options)}
-        decision = self.insert("decision_insert", values | {"now": rows.ms(now)})
-        data = {"decision": decision, "question": question, "options": list(options)}
-        self.record(Entry(now, "decision.asked", lease.owner, item=lease.item.id, session=session, data=data))
 
     def _tell(self, lease: Lease, item: WorkItem, settlement: Settlement, now: datetime, *, counted: bool) -> None:
         disposition, outcome = settlement.disposition, settlement.outcome

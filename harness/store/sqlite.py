@@ -1,16 +1,16 @@
 """The store on SQLite: one thin schema, hand-written statements, one transaction a method (architecture 7.1).
 
 `database` has connection, gate and errors, `reader` every question. The changes stand on top, by noun: `journal`,
-`items`, `pauses`, `sessions`, `leases`, `integrations`, `followups`, `hands`, `schedules`; the SQL in `queries/`, the
-tables in `migrations/`.
+`questions`, `items`, `pauses`, `sessions`, `leases`, `integrations`, `followups`, `hands`, `schedules`,
+`decisions`; the SQL in `queries/`, the tables in `migrations/`.
 """
 
 from __future__ import annotations
 
-from harness.store.schedules import Schedules
+from harness.store.decisions import Decisions
 
 
-class SqliteStore(Schedules):
+class SqliteStore(Decisions):
     """`harness.ports.Store` on one file; used by one thread at a time.
 
     `SqliteStore(path, gate=None, read_only=False)`: a writer creates and migrates the file, its writes wait for the

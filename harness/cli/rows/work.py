@@ -214,11 +214,12 @@ WORK = (
     later("task start", "Move a task to active.", "orchestrator task start <id>"),
     later("task complete", "Move a task to completed.", "orchestrator task complete <id>"),
     later("task sync", "Take hand edits of tasks/*.md."),
-    later("decision list", "Open questions."),
-    later("decision show", "One question."),
-    later(
+    built("decision list", "Open questions.", "decision:list_"),
+    built("decision show", "One question.", "decision:show"),
+    built(
         "decision answer",
         "Answer a question.",
+        "decision:answer",
         "/reply {task_id} yes",
         'curl -X PATCH /api/agent/tasks/{id} -d \'{"decision":"yes"}\'',
     ),

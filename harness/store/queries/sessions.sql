@@ -70,11 +70,6 @@ WHERE sessions.item = :item AND sessions.scrubbed = 0
   AND sessions.status NOT IN ('spawning', 'running', 'waiting_api', 'stopping') AND items.state = 'done'
 ORDER BY sessions.seq LIMIT :limit
 
--- name: decision_insert
--- A question to a person.
-INSERT INTO decisions (item, session, question, options, asked_at)
-VALUES (:item, :session, :question, :options, :now)
-
 -- name: costs_by_kind
 -- What ended sessions cost, each a decimal as text: exact, or the estimate where that is not whole. Of a day (`until`)
 -- and not of what was before a clock that was set back.
