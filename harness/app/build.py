@@ -24,13 +24,14 @@ from harness.app.queue_file import EngineMirror
 from harness.app.regenerating import Regenerator
 from harness.app.reload import Readers, lane_caps
 from harness.app.scheduling import Scheduling, make_scheduling
+from harness.app.turns import turns
 from harness.clock import SystemClock, slept_seconds
 from harness.config.load import Loaded
 from harness.engine.attempt import Attempt
 from harness.engine.bell import Bell, Sentry
 from harness.engine.bundle import Bundles
-from harness.engine.dossier import Dossiers
 from harness.engine.decisions import Deadlines
+from harness.engine.dossier import Dossiers
 from harness.engine.evidence import EvidenceTools
 from harness.engine.farewell import Farewell
 from harness.engine.guards import Guards, make_guards
@@ -60,6 +61,7 @@ from harness.model.redact import Redactor
 from harness.model.work import Lease
 from harness.ports import Agent, Journalist, LeaseRules
 from harness.proc.contain import Reaper
+from harness.proc.lock import FileLock
 from harness.proc.resources import disk
 from harness.prompting.render import TemplatePrompts
 from harness.store.files import SessionFiles
@@ -68,6 +70,7 @@ from harness.store.sqlite import SqliteStore
 from harness.store.thread import StoreThread
 from harness.store.transcripts import CliTranscripts
 
+LOOP, WORKER, COMMAND = "loop", "worker", "command"
 SHIPPED_PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 
 
@@ -79,6 +82,7 @@ class Parts:
     loaded: Loaded
     state: LoopState
     clock: SystemClock
+    store: SqliteStore
     thread: StoreThread
     books: PatientBooks
     agents: Mapping[str, Agent]
@@ -93,13 +97,20 @@ class Parts:
     aftermath: Aftermath
     scheduling: Scheduling
     timekeeper: Timekeeper
+    deadlines: Deadlines
     others: tuple[Component, ...]
     attempt: Callable[[Lease, int, Callable[[], None]], Attempt]
     guards: Guards
     readers: Readers
-    deadlines: Deadlines
     fence: Fence
     tools: AttemptTools
+    lock: FileLock
+    """That this process lives, for whoever asks after its leases; taken by who starts it."""
+
+    def check(self) -> None:
+        """Raises StoreError if the database or our lock is not at its place any more."""
+        self.store.check_place()
+        self.lock.check_held()
 
     def worker(self, course: Course) -> Worker:
         self.readers.lanes.update(lane_caps(self.loaded))
@@ -124,14 +135,15 @@ def prompts_of(home: Home) -> TemplatePrompts:
     return TemplatePrompts([home.prompts, SHIPPED_PROMPTS])
 
 
-def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *, run: str | None = None) -> Parts:
-    """Every part of a loop on `loaded.home`. Opens the store; starts nothing.
+def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], role: str = LOOP) -> Parts:
+    """Every part of a loop on `loaded.home`, or of a worker beside one. Opens the store; starts nothing.
 
-    `environ` is the caller's environment as it was before it was reduced. Raises ConfigError, StoreError.
+    `role` LOOP, WORKER or COMMAND; `environ` is the caller's environment as it was before it was reduced. Raises
+    ConfigError, StoreError.
     """
     home = Home(loaded.home)
     clock = SystemClock()
-    state = LoopState(Bell(), run or secrets.token_hex(4), f"loop-{os.getpid()}-{secrets.token_hex(3)}", loaded.actor)
+    state = LoopState(Bell(), secrets.token_hex(4), f"{role}-{os.getpid()}-{secrets.token_hex(3)}", loaded.actor)
     store = open_store(home)
     thread = StoreThread(store, lambda entries: tell(journalist, entries))
     books = PatientBooks(thread, clock, state, lambda full: _full(journalist, full))
@@ -151,7 +163,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     switches = loaded.config.harness.interrupts.model_dump()
     most = loaded.config.harness.max_consecutive_failures
     interrupts = Interrupts(books, clock, state, home, switches, most)
-    guards = make_guards(books, clock, state, planner, home.interrupt_file, sources(planner))
+    beside = role == WORKER
+    guards = make_guards(books, clock, state, planner, home.interrupt_file, sources(planner), beside=beside)
     dossiers = Dossiers(books, clock, home, records, records.dossier)
     scrubber = Scrubber(books, clock, state, CliTranscripts(home.claude, Redactor(shared)))
     witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home), scrubber)
@@ -159,7 +172,8 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
     prover = GateProver(loaded, environments, merger, home)
     aftermath = make_aftermath(books, clock, state, home, merger, prover, planner, environments)
     scheduling = make_scheduling(books, clock, state, home, merger, planner, environments)
-    integrator = Integrator(aftermath.tools)
+    # a command says at once what it meets; it does not wait for somebody's gates
+    integrator = Integrator(aftermath.tools, None if role == COMMAND else turns(home, journalist))
     sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, checkups(planner))
     grounds = GitGrounds(home.worktrees, (home.state, home.docs))
     trespass = None if fence.stands else Trespass(books, clock, state, grounds)
@@ -176,33 +190,41 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], *,
         home, loaded, state, clock, store, thread, books, agents, prompts, planner, composer, integrator, reconciler,
         workspaces, watch, intake, aftermath, scheduling, timekeeper, Deadlines(books, clock, state), (),
         lambda lease, iteration, free: Attempt(tools, lease, iteration, free),
-        guards, readers, fence, tools,
+        guards, readers, fence, tools, FileLock(home.owners / f"{state.owner}.lock"),
     )  # fmt: skip
-    parts.others = (
-        *_beside_the_worker(parts, processes, records),
-        scrubber,
-        PlaceWatch(clock, state, store.check_place),
-    )
+    common = _wherever_work_is_done(parts, processes)
+    parts.others = common if beside else (*common, *_of_the_loop(parts, records), scrubber)
     return parts
 
 
-def _beside_the_worker(parts: Parts, processes: LockedProcesses, records: SessionFiles) -> tuple[Component, ...]:
+def _wherever_work_is_done(parts: Parts, processes: LockedProcesses) -> tuple[Component, ...]:
+    """What watches over the sessions of this process, and over its right to them."""
     home, books, clock, state = parts.home, parts.books, parts.clock, parts.state
     wal = home.database.with_name(home.database.name + "-wal")
     return (
         Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file], [home.decisions]),
         parts.interrupt_watch,
-        parts.reconciler,
-        parts.integrator,
-        parts.intake,
-        *parts.aftermath.components,
-        *parts.scheduling.components,
         *parts.guards.components,
         DiskWatch(books, clock, state, lambda: _free(home)),
         Farewell(books, clock, state, processes, parts.loaded.config.harness.stop_timeout),
-        Pulse(clock, (records.touch_current, Reaper().reap)),
-        *make_keepers(home, books, clock, state, parts.workspaces, parts.planner),
+        Pulse(clock, (Reaper().reap,)),
         parts.timekeeper,
+        PlaceWatch(clock, state, parts.check),
+    )
+
+
+def _of_the_loop(parts: Parts, records: SessionFiles) -> tuple[Component, ...]:
+    """What there is once a home, however many processes work in it: the lock of the loop guards these."""
+    home, books, clock, state = parts.home, parts.books, parts.clock, parts.state
+    return (
+        parts.reconciler,
+        parts.integrator,
+        parts.intake,
+        parts.deadlines,
+        *parts.aftermath.components,
+        *parts.scheduling.components,
+        Pulse(clock, (records.touch_current,), name="sign of life"),
+        *make_keepers(home, books, clock, state, parts.workspaces, parts.planner),
     )
 
 
@@ -219,4 +241,3 @@ def _full(journalist: Journalist, full: DiskFull) -> None:
 def _free(home: Home) -> tuple[int, int]:
     found = disk(home.state)
     return found.total, found.free
-        parts.deadlines,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from harness.app.build import Parts, build
+from harness.app.build import COMMAND, Parts, build
 from harness.app.start import journal
 from harness.config.load import load
 from harness.engine.applying import Applied
@@ -78,7 +78,7 @@ def with_parts(home: Home, environ: Mapping[str, str], work: Callable[[Parts], A
     logs = journal(home)
 
     async def whole() -> T:
-        parts = build(loaded, logs, environ)
+        parts = build(loaded, logs, environ, COMMAND)
         try:
             return await work(parts)
         finally:

@@ -6,12 +6,15 @@ import gc
 import os
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from harness.app.demo import Demo, run_demo
-from harness.app.loop import Ended, run_loop
+from harness.app.life import Ended
+from harness.app.loop import run_loop
+from harness.app.worker import run_worker
 from harness.config.load import Loaded, load
 from harness.engine.worker import Course
 from harness.model.errors import Usage
@@ -23,6 +26,7 @@ from harness.telemetry.log import Logs, capture_libraries, detail_of
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _COLLECTION = (700, 10, 10)
 """How often Python looks for garbage if nobody says otherwise."""
+Run = Callable[[Loaded, Course, Journal, Callable[[], Loaded]], Ended]
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -68,6 +72,15 @@ def journal(home: Home, *, verbose: bool = False, debug: bool = False) -> Journa
 
 def start(home: Home, options: Options) -> Ended:
     """Run the loop of `home` until its course is at an end. Raises HarnessError for what forbids the start."""
+    return _started(home, options, run_loop)
+
+
+def start_worker(home: Home, options: Options) -> Ended:
+    """Work beside the loop of `home`, one session at a time unless told otherwise. Raises as `start` does."""
+    return _started(home, replace(options, workers=options.workers or 1), run_worker)
+
+
+def _started(home: Home, options: Options, run: Run) -> Ended:
     flags = {"harness.max_iterations": options.max_iterations, "harness.workers": options.workers}
     environ = dict(os.environ)
     loaded = load(home.root, environ, flags)
@@ -75,7 +88,7 @@ def start(home: Home, options: Options) -> Ended:
     for warning in loaded.warnings:
         logs.line("WARN", "config.warning", reason=warning)
     _keep_what_is_loaded()
-    return run_loop(loaded, course_of(loaded, options), logs, lambda: load(home.root, environ, flags))
+    return run(loaded, course_of(loaded, options), logs, lambda: load(home.root, environ, flags))
 
 
 def _keep_what_is_loaded() -> None:

@@ -32,7 +32,9 @@ def resume(call: Invocation) -> Change:
 @click.option("--now", is_flag=True, help="End running sessions at once; their work is saved all the same.")
 @click.option("--orphans", is_flag=True, help="End what killed loops left running, and nothing else.")
 def stop(call: Invocation, now: bool, orphans: bool) -> Change:
-    """End the loop and wait for it. What runs is wound up, saved and can be resumed. Exit 3 when none runs."""
+    """End the loop and its workers and wait for them. What runs is wound up, saved and can be resumed. Exit 3 when none
+    runs.
+    """
     if orphans:
         return _orphans(call)
     return control.stop(call.home, now=now, wait_seconds=_stop_seconds(call) + GRACE_SECONDS)

@@ -16,19 +16,22 @@ MEMORY_BYTES = 1 << 30
 REFUSED = 3
 
 
-def filtered(document: str, expression: str) -> str:
-    """Each result on a line, text without quotes. Raises Usage for an expression that fails or takes too long."""
+def filtered(document: str, expression: str, option: str = "--jq") -> str:
+    """Each result on a line, text without quotes. Raises Usage for an expression that fails or takes too long; `option`
+    is where it was given.
+    """
     worker = [sys.executable, "-I", "-m", "harness.cli.jq", expression]
+    shown = repr(" ".join(expression.split()))
     try:
         done = subprocess.run(
             worker, input=document, env={}, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as exc:
-        raise Usage(f"--jq {expression!r} took longer than {DEADLINE_SECONDS:g} s", hint="simplify it") from exc
+        raise Usage(f"{option} {shown} took longer than {DEADLINE_SECONDS:g} s", hint="simplify it") from exc
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         said = lines[-1] if lines else f"ended with {done.returncode}"
-        raise Usage(f"--jq {expression!r} failed", cause=said, hint="the JSON it works on: the same without --jq")
+        raise Usage(f"{option} {shown} failed", cause=said, hint=f"the JSON it works on: the same without {option}")
     return done.stdout
 
 

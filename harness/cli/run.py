@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from harness.model.errors import Unbuilt, Usage
 from harness.ops.answers import Answer, Document
 
 if TYPE_CHECKING:
-    from harness.app.loop import Ended
+    from harness.app.life import Ended
 
 
 @command(
@@ -63,18 +64,24 @@ def run(
     _refuse(detach=detach, web=web, profile=profile, fresh=fresh, no_watchdog=no_watchdog, tmux=tmux)
     from harness.app import start as app  # noqa: PLC0415 - help and refusals need none of it
 
-    now = call.now()
-    if span and until:
-        raise Usage("--for and --until are two ends for one loop", hint="give one of them")
-    end = app.time_of_day(until, now) if until else None
-    seconds = app.span(span).total_seconds() if span else None
+    end, seconds = ends_at(call, span, until)
     if objective is not None:
         if not once:
             raise Usage("an objective is worked on once", hint='./loop run --once "objective"')
         return _adhoc(call, objective)
     ended = app.start(call.home, app.Options(max_iterations, once, drain, workers, end, seconds))
-    _say(call, ended)
+    say(call, ended)
     return ended.status
+
+
+def ends_at(call: Invocation, span: str | None, until: str | None) -> tuple[datetime | None, float | None]:
+    """The end that `--until` or `--for` gives: a time on the clock, or seconds. Raises Usage."""
+    from harness.app import start as app  # noqa: PLC0415 - as in `run`
+
+    if span and until:
+        raise Usage("--for and --until are two ends for one loop", hint="give one of them")
+    end = app.time_of_day(until, call.now()) if until else None
+    return end, app.span(span).total_seconds() if span else None
 
 
 def _refuse(**later: object) -> None:
@@ -84,7 +91,8 @@ def _refuse(**later: object) -> None:
             raise Unbuilt(f"`run {flag}` is not built in this version", hint="./loop run --help")
 
 
-def _say(call: Invocation, ended: Ended) -> None:
+def say(call: Invocation, ended: Ended) -> None:
+    """What came of it, for --json."""
     facts = {"schema": "loop.run/1", "outcomes": dict(ended.outcomes), "iterations": ended.iterations}
     if call.as_json:
         sys.stdout.write(json.dumps(facts | {"exit_code": ended.status, "reason": ended.reason}) + "\n")

@@ -18,10 +18,10 @@ def with_command(words: list[str]) -> list[str]:
 
 
 def is_loop(words: Sequence[str]) -> bool:
-    """Whether this process is to become a loop."""
+    """Whether this process is to become a loop, or a worker beside one."""
     complete = with_command(list(words))
     place = _place_of_command(complete)
-    return complete[place : place + 1] == ["run"]
+    return complete[place : place + 1] in (["run"], ["worker"])
 
 
 def _place_of_command(words: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from harness.engine.breakers import REMEMBERED, ApiBreaker, SpawnBreaker
 from harness.engine.budget import Purse
 from harness.engine.own_memory import OwnMemory
 from harness.engine.plan import Planner
-from harness.engine.pressure import PressureWatch
+from harness.engine.pressure import MACHINE, SOURCES, PressureWatch
 from harness.engine.seams import Door, Listener, Witness
 from harness.engine.state import LoopState
 from harness.engine.supervisor import Component
@@ -83,14 +83,16 @@ class Guards:
 
 
 def make_guards(
-    books: Books, clock: Clock, state: LoopState, planner: Planner, interrupt_file: Path, sources: Sources
-) -> Guards:
+    books: Books, clock: Clock, state: LoopState, planner: Planner, interrupt_file: Path, sources: Sources,
+    *, beside: bool = False,
+) -> Guards:  # fmt: skip
+    """`beside`: of a worker process, whose own shortages are no reason to hold the others."""
     return Guards(
         books,
         Throttle(books, clock, state, spread=sources.spread),
         ApiBreaker(books, clock, state),
         SpawnBreaker(books, clock, state, interrupt_file),
         Purse(books, clock, state, planner, sources.budgets),
-        PressureWatch(books, clock, state, sources.readings, sources.thresholds),
-        OwnMemory(books, clock, state, sources.own_bytes, sources.own_rule),
+        PressureWatch(books, clock, state, sources.readings, sources.thresholds, MACHINE if beside else SOURCES),
+        OwnMemory(books, clock, state, sources.own_bytes, sources.own_rule, beside),
     )

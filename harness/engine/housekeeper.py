@@ -9,9 +9,12 @@ from harness.engine.state import LoopState
 from harness.model.errors import HarnessError, StoreError
 from harness.model.journal import Entry
 from harness.model.retention import Retention, refs_are_old, why_not_needed
+from harness.model.session import FINAL, SessionRow
 from harness.ports import Books, Clock, RepositoryRef, Upkeep, Workspaces
 
 INTERVAL_SECONDS = 3600.0
+SESSIONS = "ses_"
+"""How the name of a workspace begins that belongs to a session and not to an item."""
 
 
 @dataclass(slots=True)
@@ -67,8 +70,16 @@ class Housekeeper:
         """Whether the item may be worked on again. A lease comes before its workspace is opened, so this is sure."""
         if item in self.state.rooms:
             return True
-        found = await self.books(lambda s: s.item(item))
+        found, review, owners = await self.books(lambda s: (s.item(item), s.session(item), s.owners()))
+        if found is None and item.startswith(SESSIONS) and self._may_be_a_room_of_others(review, owners):
+            return True
         return not why_not_needed(found, self.clock.now(), self.keep())
+
+    def _may_be_a_room_of_others(self, review: SessionRow | None, owners: Sequence[str]) -> bool:
+        """A worker process reads its reviews in rooms too, and makes them before their session is on record."""
+        if review is not None:
+            return review.status not in FINAL
+        return any(owner != self.state.owner for owner in owners)
 
     async def _note(self, kind: str, **data: str) -> None:
         entry = Entry(self.clock.now(), kind, self.state.actor, data=data)

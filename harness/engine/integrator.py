@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from harness.engine.cut_off import CutOff
 from harness.engine.followups import Followups
 from harness.engine.mover import IntegratorTools, Mover, Step
 from harness.engine.plan import After, Judgement, Plan, Proof, Proven, asked
-from harness.engine.pushing import Pusher
+from harness.engine.pushing import Pusher, Turn
 from harness.engine.recalling import recalled
 from harness.engine.rollback import Rollback, Undone
 from harness.model.errors import HarnessError, NotFastForward, NotFound, Refused
@@ -45,9 +46,11 @@ class Integrator:
 
     name = "integrator"
 
-    def __init__(self, tools: IntegratorTools) -> None:
+    def __init__(self, tools: IntegratorTools, turns: Turn | None = None) -> None:
+        """`turns` reach over processes; without them they are those of this object."""
         self._tools = tools
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        here: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: Turn = turns or here.__getitem__
         self._waiting: defaultdict[str, list[Wish]] = defaultdict(list)
         self._mover = Mover(tools)
         self._applier = Applier(tools, self._mover)
@@ -55,9 +58,9 @@ class Integrator:
         self._followups = Followups(tools)
         self._cut_off = CutOff(tools, self._mover, self._applier)
 
-    def turn(self, repository: str) -> asyncio.Lock:
-        """The right to prove and integrate in a repository; given in the order in which it was asked for."""
-        return self._turns[repository]
+    def turn(self, repository: str) -> AbstractAsyncContextManager[object]:
+        """The right to prove and integrate in a repository; given in the order in which it was asked for here."""
+        return self._turns(repository)
 
     async def run(self) -> None:
         await self.settle_cut_off()
@@ -70,7 +73,7 @@ class Integrator:
     async def settle_cut_off(self) -> None:
         """Say of intents without an end what became of their branch."""
         for repository in await self._cut_off.left():
-            async with self._turns[repository]:
+            async with self.turn(repository):
                 await self._cut_off.settle(repository)
 
     async def tick(self) -> None:
@@ -98,7 +101,7 @@ class Integrator:
         if item is None:
             raise NotFound(f"no item {item_id}", hint="./loop queue show --all")
         plan = self._tools.planner.plan(item)
-        async with self._turns[plan.repo.name]:
+        async with self.turn(plan.repo.name):
             await self._cut_off.settle(plan.repo.name)
             done = await self._applier.apply(plan, item, by)
             unpushed = await self.pusher.publish(plan, item) if plan.push else ""
@@ -111,7 +114,7 @@ class Integrator:
         item = await self._tools.books(lambda s: s.item(rows[-1].item))
         assert item is not None  # a row names an item that exists, and items are never deleted
         plan = replace(self._tools.planner.plan(item), branch=rows[-1].branch)
-        async with self._turns[plan.repo.name]:
+        async with self.turn(plan.repo.name):
             rollback = Rollback(self._tools, self._mover)
             done = await rollback.undo(plan, rows, dry_run=dry_run, red_already=red_already)
             if dry_run:
@@ -127,7 +130,7 @@ class Integrator:
         """Prove without integrating: what is red, or in conflict, is an outcome. A proof of this seal that holds is
         taken as it is.
         """
-        async with self._turns[plan.repo.name]:
+        async with self.turn(plan.repo.name):
             known = await recalled(self._tools, plan, lease.item.id, seal.commit)
             return known or await self._proven(lease, plan, seal, folder)
 
@@ -149,7 +152,7 @@ class Integrator:
         wish, waiting = Wish(lease, plan, seal, folder, proven), self._waiting[plan.repo.name]
         waiting.append(wish)
         try:
-            async with self._turns[plan.repo.name]:
+            async with self.turn(plan.repo.name):
                 if wish.outcome is None and len(batch := companions(wish, waiting)) > 1:
                     await Batch(self._tools, self._mover, self._published).integrate(batch)
                 if wish.outcome is None:
@@ -199,7 +202,7 @@ class Integrator:
         if goes_on.seal is None:
             return await self.prove_document(lease, plan, goes_on.base or "", folder / "result.md")
         if (landed := await self._landed(lease, plan, goes_on.seal)) is not None:
-            async with self._turns[plan.repo.name]:
+            async with self.turn(plan.repo.name):
                 return await self._published(lease, plan, landed)
         seal = Seal(goes_on.seal, goes_on.base or "", (), ())
         return await (land(seal, folder) if land is not None else self.land(lease, plan, seal, folder))

@@ -1,7 +1,7 @@
 """Watches the memory of the loop's own process: says when it is too much, and ends the loop in order if so configured.
 
 Ending means: nothing new begins, what runs is finished and settled, then the loop stops. Whoever started it starts it
-again; everything it needs is in the store.
+again; everything it needs is in the store. A worker process beside others ends by itself and holds nobody else up.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ EVENTS: Mapping[Level, str] = MappingProxyType(
 
 @dataclass(slots=True)
 class OwnMemory:
-    """A component. `read` gives resident bytes, None where the system does not tell."""
+    """A component. `read` gives resident bytes, None where the system does not tell; `beside` others, it is of a worker
+    process, whose memory is no reason for a pause of all.
+    """
 
     books: Books
     clock: Clock
     state: LoopState
     read: Callable[[], int | None]
     rule: Callable[[], Rule]
+    beside: bool = False
     name: str = "own memory"
     _trace: Trace = field(default_factory=lambda: Trace("loop_memory"))
     _held: float = 0.0
@@ -46,7 +49,8 @@ class OwnMemory:
 
     async def begin(self) -> None:
         """A pause that a loop before this one left says nothing of this process."""
-        await self._close("a new process")
+        if not self.beside:
+            await self._close("a new process")
 
     async def tick(self) -> None:
         found, at = self.read(), self.clock.monotonic()
@@ -63,7 +67,9 @@ class OwnMemory:
     async def _tell(self, sign: Sign) -> None:
         entry = Entry(self.clock.now(), EVENTS[sign.level], self.state.actor, data={"reason": sign.reason})
         await self.books(lambda s: s.note(entry))
-        if sign.acts:
+        if sign.acts and self.beside:
+            self.state.leave(sign.reason)
+        elif sign.acts:
             self._ending = sign.reason
             reason, now = f"{sign.reason}; the loop ends when what runs is finished", self.clock.now()
             await self.books(lambda s: s.open_pause("loop", "hold", reason, SOURCE, now))

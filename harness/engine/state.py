@@ -21,6 +21,7 @@ class LoopState:
     owner: str
     actor: str
     stopping: str | None = None
+    leaving: str | None = None
     stop_now: bool = False
     pauses: tuple[Pause, ...] = ()
     iterations: int = 0
@@ -40,6 +41,11 @@ class LoopState:
         """No new lease from here on; sessions are wound up."""
         self.stopping = self.stopping or reason
         self.stop_now = self.stop_now or now
+        self.bell.ring()
+
+    def leave(self, reason: str) -> None:
+        """No new lease from here on; sessions are finished, then this process ends."""
+        self.leaving = self.leaving or reason
         self.bell.ring()
 
     def wanted_stop(self) -> StopReason | None:

@@ -75,7 +75,7 @@ class Worker:
         self._began = self._tools.clock.monotonic()
         while self.failed is None:
             ticket = state.bell.ticket()
-            if state.stopping or self._over_time():
+            if state.stopping or state.leaving or self._over_time():
                 break
             if not await self._step(ticket):
                 break

@@ -96,6 +96,10 @@ class Home:
     def owners(self) -> Path:
         return self.state / "owners"
 
+    def turn(self, repository: str) -> Path:
+        """The lock of whoever proves and integrates in a repository."""
+        return self.state / "turns" / f"{repository}.lock"
+
     @property
     def dossiers(self) -> Path:
         return self.state / "dossiers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from harness import fs
@@ -14,6 +14,7 @@ from harness.model.home import Home
 from harness.ops.answers import Change
 from harness.ops.books import running, writing
 from harness.ops.snapshot import loop_pid
+from harness.ops.workers import workers
 from harness.proc.identity import Identity, alive, identify
 from harness.proc.identity import signal as send
 
@@ -61,38 +62,45 @@ def _remove(home: Home) -> None:
 
 
 def stop(home: Home, *, now: bool, wait_seconds: float, sleep: Callable[[float], None] = time.sleep) -> Change:
-    """TERM to exactly the loop that holds the lock (`now`: INT twice), then wait for its end.
+    """TERM to exactly the loop that holds the lock and the workers that hold theirs (`now`: INT twice), then wait.
 
     Raises NotRunning. Not ended in time: exit 1.
     """
-    loop = _holder(home)
+    targets = _holders(home)
+    for process in targets.values():
+        send(process, signal.SIGINT if now else signal.SIGTERM)
     if now:
-        send(loop, signal.SIGINT)
         sleep(BETWEEN_INTERRUPTS_SECONDS)
-        send(loop, signal.SIGINT)
-    else:
-        send(loop, signal.SIGTERM)
-    ended, waited = _wait(loop, wait_seconds, sleep)
-    if ended:
-        return Change("loop", applied=True, detail=f"the loop has ended (pid {loop.pid}, after {waited:.1f} s)")
-    hint = "" if now else "; ./loop stop --now ends its sessions at once"
-    return Change(
-        "loop", applied=False, detail=f"pid {loop.pid} still winds up after {waited:.0f} s{hint}", exit_code=1
-    )
+        for process in targets.values():
+            send(process, signal.SIGINT)
+    began, told, late = time.monotonic(), [], False
+    for name, process in targets.items():
+        ended, waited = _wait(process, began, wait_seconds, sleep)
+        late = late or not ended
+        hint = "" if now else "; ./loop stop --now ends its sessions at once"
+        said = f"{name} has ended (pid {process.pid}, after {waited:.1f} s)"
+        told.append(said if ended else f"pid {process.pid} still winds up after {waited:.0f} s{hint}")
+    return Change("loop", applied=not late, detail="\n".join(told), exit_code=int(late))
 
 
-def _holder(home: Home) -> Identity:
+def _holders(home: Home) -> Mapping[str, Identity]:
+    """The loop and the workers that live, by what they are called. Raises NotRunning if there is none."""
+    found = {"the loop": _loop(home)} | {f"worker {each.pid}": identify(each.pid) for each in workers(home)}
+    living = {name: process for name, process in found.items() if process is not None}
+    if not living:
+        raise NotRunning(f"no loop runs on {home.state}", hint="./loop status; ./loop run starts one")
+    return living
+
+
+def _loop(home: Home) -> Identity | None:
     pid = loop_pid(home)
     loop = identify(pid) if pid is not None else None
     # The lock last: held after the identity was taken, so the pid in it is its holder's and nobody else's.
-    if loop is None or not running(home):
-        raise NotRunning(f"no loop runs on {home.state}", hint="./loop status; ./loop run starts one")
-    return loop
+    return loop if loop is not None and running(home) else None
 
 
-def _wait(loop: Identity, wait_seconds: float, sleep: Callable[[float], None]) -> tuple[bool, float]:
-    began = time.monotonic()
-    while alive(loop):
+def _wait(process: Identity, began: float, wait_seconds: float, sleep: Callable[[float], None]) -> tuple[bool, float]:
+    while alive(process):
         if time.monotonic() - began > wait_seconds:
             return False, time.monotonic() - began
         sleep(POLL_SECONDS)

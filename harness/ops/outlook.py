@@ -14,6 +14,7 @@ from harness.ops.decisions import open_question, ways
 from harness.ops.dossiers import dossier
 from harness.ops.followups import unfinished
 from harness.ops.snapshot import FILE_SOURCE, sentence
+from harness.ops.workers import at_work
 from harness.store.reader import StoreReader
 
 _HELD = "held"
@@ -69,7 +70,7 @@ def _at(moment: datetime | None) -> str:
 def _ready(place: Place, item: WorkItem) -> str:
     """The first thing that stands between it and a lease, in the order in which a worker would meet them."""
     asked, store = place.asked, place.store
-    if not running(place.home):
+    if not at_work(place.home):
         waits = f"; it will start paused: {asked}" if asked is not None else ""
         return f"no loop runs here: ./loop run{waits}"
     held = [f"{asked} (until the interrupt file is removed: ./loop resume)"] if asked is not None else []
@@ -116,7 +117,7 @@ def _blocked(store: StoreReader, item: WorkItem) -> str:
 
 def _leased(place: Place, item: WorkItem) -> str:
     live = next(iter(place.store.sessions(item=item.id, live=True)), None)
-    if not running(place.home):
+    if not at_work(place.home):
         return "its loop was killed; the next start saves and resumes it: ./loop run"
     if live is None:
         return "its workspace is prepared, or its work is proved and integrated: ./loop status"
@@ -128,9 +129,9 @@ def _waiting(store: StoreReader, item: WorkItem) -> str:
     if held:
         files = f" once {', '.join(held[-1].paths)} is out of the way" if held[-1].paths else ""
         return f"tried again every minute{files}, or now: ./loop merge apply {item.id}"
-    return f"a person: mend or answer, then ./loop queue retry {item.id}"
     if (asked := open_question(store, item.id)) is not None:
         return "\n".join(ways(asked))
+    return f"a person: mend or answer, then ./loop queue retry {item.id}"
 
 
 def _parked(home: Home, item: WorkItem) -> str:

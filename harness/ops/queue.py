@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import HarnessError, Refused, Usage
 from harness.model.home import Home
@@ -198,91 +198,6 @@ def prioritise(desk: Desk, given: str, wished: str) -> Change:
         store.update(before.id, {"priority": number}, actor=desk.actor, now=desk.now)
     detail = f"{before.id}: priority {shown_priority(before.priority)} -> {shown_priority(number)}"
     return Change(before.id, applied=True, detail=detail, notes=notes)
-
-
-class _Undo(Exception):
-    """Ends a transaction that was only tried."""
-
-
-@contextmanager
-def _tried(store: SqliteStore) -> Iterator[None]:
-    """Everything inside happens and is taken back."""
-    try:
-        with store.together():
-            yield
-            _undo()
-    except _Undo:
-        return
-
-
-def _undo() -> NoReturn:
-    raise _Undo
-
-
-def import_(desk: Desk, raw: bytes, name: str, *, dry_run: bool = False) -> Change:
-    """Add the items of a file: all of them or, if one is wrong, none. Ids that exist are left as they are and named.
-
-    Raises Usage naming item and mistake.
-    """
-    wished = [_numbered(number, document, desk) for number, document in enumerate(_objects(raw), start=1)]
-    from harness.store.mirror import MASS  # noqa: PLC0415 - see `order`
-
-    kept = () if dry_run or len(wished) < MASS else _kept_before(desk)
-    with order(desk) as (store, absorbed), _tried(store) if dry_run else store.together():
-        answers = store.add(wished, actor=desk.actor, now=desk.now)
-    added = [answer.id for answer in answers if answer.applied]
-    known = [answer.detail for answer in answers if not answer.applied]
-    word = "would be added" if dry_run else "added"
-    detail = "\n".join([f"{len(added)} {word}, {len(known)} left as they are", *known])
-    done = bool(added) and not dry_run
-    failed = bool(known) and not added
-    return Change(name, done, detail, dry_run, exit_code=1 if failed else 0, notes=(*kept, *notes_of(absorbed)))
-
-
-def _kept_before(desk: Desk) -> tuple[str, ...]:
-    """The way back from a mass import; an empty queue needs none."""
-    with reading_if_any(desk.home) as store:
-        if store is None or not any(store.counts().values()):
-            return ()
-    from harness.ops.backups import keep  # noqa: PLC0415 - a look at the queue needs none of it
-
-    return (f"kept before: ./loop backup restore {keep(desk.home, 'import', desk.now).id} --yes",)
-
-
-def _numbered(number: int, document: Any, desk: Desk) -> WorkItem:
-    form = desk.form
-    try:
-        return parse_item(document, form, desk.now)
-    except Usage as exc:
-        given = document.get("id") if isinstance(document, Mapping) else None
-        where = f"item {number}" + (f" ({given})" if given else "")
-        raise Usage(f"{where}: {exc.message}; nothing was imported", hint=exc.hint) from exc
-
-
-def _objects(raw: bytes) -> Iterator[Any]:
-    """A list, `{"items": […]}` or `{"rows": […]}`, or one object a line. Raises Usage with line and column."""
-    lines = [line for line in raw.splitlines() if line.strip()]
-    if not lines:
-        raise Usage("the file is empty", hint='a list of objects, {"items": [...]}, or one object a line')
-    try:
-        first = json.loads(lines[0])
-    except (ValueError, RecursionError):
-        first = None
-    if isinstance(first, dict) and isinstance(first.get("rows"), list) and len(lines) == 1:
-        yield from first["rows"]
-    elif isinstance(first, dict) and not isinstance(first.get("items"), list):
-        yield from (_line(number, line) for number, line in enumerate(lines, start=1))
-    else:
-        from harness.store.mirror import documents  # noqa: PLC0415 - see `order`
-
-        yield from documents(raw)
-
-
-def _line(number: int, line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as exc:
-        raise Usage(f"line {number}: {exc}", hint="one JSON object a line") from exc
 
 
 def parsed(text: str, origin: str) -> Mapping[str, Any]:

@@ -18,7 +18,8 @@ from harness.model.errors import NotFound
 from harness.model.home import Home
 from harness.model.session import FINAL, SessionRow
 from harness.ops.answers import Document, Rows, Stream
-from harness.ops.books import full_id, reading_if_any, running
+from harness.ops.books import full_id, reading_if_any
+from harness.ops.workers import at_work
 from harness.store.reached import reached_isolation
 from harness.store.reader import StoreReader
 
@@ -202,7 +203,7 @@ def _over(home: Home, session: str) -> bool:
     """Its last status is a final one, or nobody is left who could write another."""
     with reading_if_any(home) as store:
         row = store.session(session) if store is not None else None
-    return row is None or row.status in FINAL or not running(home)
+    return row is None or row.status in FINAL or not at_work(home)
 
 
 def transcript(home: Home, given: str, now: datetime) -> Rows:

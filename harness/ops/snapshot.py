@@ -20,10 +20,11 @@ from harness.ops.answers import Document
 from harness.ops.books import reading_if_any, running
 from harness.ops.decisions import open_question
 from harness.ops.followups import outstanding
+from harness.ops.workers import LiveWorker, workers
 from harness.proc.lock import holder
 from harness.proc.resources import disk, memory
-from harness.store.reader import StoreReader
 from harness.store.asked import skipped_since
+from harness.store.reader import StoreReader
 from harness.store.reports import Run, latest_attempts, latest_run, outcomes_since, spend_since, strains
 
 PERIOD = timedelta(hours=24)
@@ -60,7 +61,7 @@ class Spend:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """`state` running, paused or stopped; `counts` items by state, `outcomes` settled attempts of the period;
-    `isolation` the level that the running loop reached.
+    `isolation` the level that the running loop reached; `workers` are the processes of `./loop worker`.
     """
 
     state: str
@@ -70,6 +71,7 @@ class Snapshot:
     pid: int | None
     since: datetime | None
     isolation: str | None = None
+    workers: tuple[LiveWorker, ...] = ()
     reasons: tuple[str, ...] = ()
     unpushed: int = 0
     sessions: tuple[LiveSession, ...] = ()
@@ -90,7 +92,7 @@ def status(home: Home, now: datetime) -> Document:
 
 def take(home: Home, now: datetime) -> Snapshot:
     """The snapshot of `home` at this moment."""
-    alive = running(home)
+    alive, beside = running(home), workers(home)
     with reading_if_any(home) as store:
         pauses = store.pauses() if store is not None else ()
         whole = paused_by(home, pauses)
@@ -103,7 +105,8 @@ def take(home: Home, now: datetime) -> Snapshot:
             pid=loop_pid(home) if alive else None,
             since=(run.began_at if run is not None else _locked_at(home)) if alive else None,
             isolation=run.isolation if run is not None else None,
-            reasons=tuple(_reasons(alive, whole, pauses, store)),
+            workers=beside,
+            reasons=tuple(_reasons(whole, pauses, store, alive=alive, beside=beside)),
             resources=_resources(home),
         )
         return found if store is None else _with_books(found, store)
@@ -115,7 +118,7 @@ def _with_books(found: Snapshot, store: StoreReader) -> Snapshot:
         found,
         reasons=(*found.reasons, *_unpushed(waiting), *outstanding(store), *_failed_commands(store), *_skipped(store, found.at)),
         unpushed=len(waiting),
-        sessions=tuple(_live(store, found.at)) if found.pid is not None else (),
+        sessions=tuple(_live(store, found.at)) if found.pid is not None or found.workers else (),
         counts={each.value: number for each, number in store.counts().items()},
         next=_next(store),
         needs=tuple(_needs(store)),
@@ -167,14 +170,19 @@ def _moment(at: datetime, since: datetime) -> str:
     return f"{local:%H:%M:%S}" if local.date() == since.astimezone().date() else f"{local:%Y-%m-%d %H:%M:%S}"
 
 
-def _reasons(alive: bool, whole: list[str], pauses: Sequence[Pause], store: StoreReader | None) -> Iterator[str]:
+def _reasons(
+    whole: list[str], pauses: Sequence[Pause], store: StoreReader | None, *, alive: bool, beside: Sequence[LiveWorker]
+) -> Iterator[str]:
     if not alive:
         yield "no loop runs here"
-        if whole:
-            yield "it will start paused:"
+    if beside and not alive:
+        pids = ", ".join(str(each.pid) for each in beside)
+        yield f"worker process {pids} works without a loop: rescue, schedules and queue.json wait for ./loop run"
+    if whole and not alive:
+        yield "it will start paused:"
     yield from whole
     yield from (sentence(pause) for pause in pauses if not _whole(pause))
-    left = len(store.sessions(live=True)) if store is not None and not alive else 0
+    left = len(store.sessions(live=True)) if store is not None and not alive and not beside else 0
     if left:
         yield f"{left} session(s) of a loop that was killed: the next start saves and resumes their work"
 
@@ -195,6 +203,12 @@ def _failed_commands(store: StoreReader) -> Iterator[str]:
         yield f"command of schedule {firing.schedule} failed at {firing.slot}: {firing.reason}{log}"
 
 
+def _skipped(store: StoreReader, now: datetime) -> Iterator[str]:
+    """What nobody answered in time during the period; an answer still brings it back."""
+    for each in skipped_since(store, now - PERIOD):
+        yield f"{each.item} was skipped: nobody answered decision {each.id}; ./loop decision answer {each.id} TEXT"
+
+
 def _run(store: StoreReader | None) -> Run | None:
     """The run that goes on, once it has said so."""
     run = latest_run(store) if store is not None else None
@@ -203,12 +217,6 @@ def _run(store: StoreReader | None) -> Run | None:
 
 def _locked_at(home: Home) -> datetime | None:
     try:
-def _skipped(store: StoreReader, now: datetime) -> Iterator[str]:
-    """What nobody answered in time during the period; an answer still brings it back."""
-    for each in skipped_since(store, now - PERIOD):
-        yield f"{each.item} was skipped: nobody answered decision {each.id}; ./loop decision answer {each.id} TEXT"
-
-
         return datetime.fromtimestamp(home.lock.stat().st_mtime, UTC)
     except FileNotFoundError:
         return None

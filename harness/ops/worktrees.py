@@ -17,7 +17,8 @@ from harness.model.retention import Retention, why_not_needed
 from harness.model.session import FINAL
 from harness.model.work import WorkItem, WorkState
 from harness.ops.answers import Change, Rows
-from harness.ops.books import reading_if_any, running
+from harness.ops.books import reading_if_any
+from harness.ops.workers import at_work
 from harness.store.reader import StoreReader
 
 SCHEMA = "loop.worktrees/1"
@@ -110,7 +111,7 @@ def _target(given: Sequence[str]) -> str:
 
 
 def _busy(home: Home, item: WorkItem | None, *, named: bool) -> str:
-    if item is not None and item.state is WorkState.LEASED and running(home):
+    if item is not None and item.state is WorkState.LEASED and at_work(home):
         return f"a session works in it; left alone\n  next: ./loop session list --item {item.id}"
     if item is not None and item.by_hand and not named:
         return f"{item.assigned} has it; left alone\n  next: ./loop worktree repair {item.id}"
@@ -170,7 +171,7 @@ def prune(
 def _check_idle(home: Home, item: WorkItem | None) -> None:
     if item is None:
         return
-    if item.state is WorkState.LEASED and running(home):
+    if item.state is WorkState.LEASED and at_work(home):
         raise Refused(f"{item.id} is being worked on", hint=f"./loop session stop {item.id}, or wait for its end")
     if item.by_hand:
         raise Refused(f"{item.assigned} works on {item.id} by hand", hint=f"./loop queue return {item.id} first")
@@ -181,7 +182,7 @@ def _not_needed(
 ) -> Mapping[str, str]:
     """Why each goes. A running loop may have folders that are no item's (reviews): those are its own business."""
     reasons = {name: why_not_needed(items.get(name), now, keep) for name in found}
-    ours = running(home)
+    ours = at_work(home)
     return {name: why for name, why in reasons.items() if why and (name in items or not ours)}
 
 
@@ -190,7 +191,7 @@ async def _put_away(home: Home, name: str, now: datetime, keep: Retention, *, as
 
     async def is_wanted(item: str) -> bool:
         known = _items(home, [item]).get(item)
-        if known is not None and (known.state is WorkState.LEASED and running(home)):
+        if known is not None and (known.state is WorkState.LEASED and at_work(home)):
             return True
         return not asked and not why_not_needed(known, now, keep)
 

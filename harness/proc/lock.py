@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.fs import translate
-from harness.model.errors import Busy
+from harness.model.errors import Busy, StoreError
 
 PROBES_SECONDS = 0.05  # `is_free` holds a lock for microseconds; that must not look like a holder
 
@@ -23,10 +23,11 @@ class FileLock:
         self.path = path
         self._file: int | None = None
 
-    def acquire(self, content: str = "") -> bool:
+    def acquire(self, content: str = "", *, patience_seconds: float = PROBES_SECONDS) -> bool:
         """Take the lock and write `content`, a line for people; False if another process holds it.
 
-        Raises DiskFull or HarnessError if the file cannot be made.
+        `patience_seconds` is for probes of `is_free`, and blocks. Raises DiskFull or HarnessError if there can be no
+        such file.
         """
         if self._file is not None:
             return True
@@ -35,7 +36,7 @@ class FileLock:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             raise translate(exc, self.path) from exc
-        if not _take(file):
+        if not _take(file, patience_seconds):
             os.close(file)
             return False
         self._file = file
@@ -43,6 +44,19 @@ class FileLock:
             os.ftruncate(file, 0)
             os.pwrite(file, content.encode(), 0)
         return True
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether we hold what the path leads to."""
+        return self._file is not None and _is_at(self._file, self.path)
+
+    def check_held(self) -> None:
+        """Raises StoreError if the path does not lead to the lock that we have: nobody else sees that we live."""
+        if self._file is not None and not self.is_in_place:
+            raise StoreError(
+                f"{self.path} was taken away: this process counts as dead, and its work is somebody else's now",
+                hint="./loop status; start it anew",
+            )
 
     def release(self) -> None:
         if self._file is not None:
@@ -61,17 +75,24 @@ class FileLock:
         self.release()
 
 
-def _take(file: int) -> bool:
-    give_up = time.monotonic() + PROBES_SECONDS
+def _take(file: int, patience_seconds: float) -> bool:
+    give_up = time.monotonic() + patience_seconds
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > give_up:
+            if time.monotonic() >= give_up:
                 return False
             time.sleep(PROBES_SECONDS / 5)
         else:
             return True
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_free(path: Path) -> bool:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.model.errors import DiskFull, HarnessError, IllegalMove, NotFound, StoreError
+from harness.model.errors import DiskFull, HarnessError, IllegalMove, LeaseLost, NotFound, StoreError
 from harness.model.journal import Entry
 from harness.store import rows
 from harness.store.opening import open_gate, open_reader, open_writer
@@ -40,6 +40,7 @@ class Database:
         self._pending: list[Entry] = []
         self._committed: list[Entry] = []
         self._gate = -1
+        self._acts_as: str | None = None
         try:
             with self._translated():
                 if read_only:
@@ -82,6 +83,7 @@ class Database:
             self.check_place()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._check_right()
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -126,6 +128,20 @@ class Database:
                 f"{self.path} was moved or replaced while it was in use; nothing more is written to either",
                 hint="one that was moved is whole where it is now; ./loop run goes on with what is at its place",
             )
+
+    def act_as(self, owner: str) -> None:
+        """From here on every write is that of a registered owner: refused (LeaseLost) once it has ended on record,
+        because whoever settled its leases took it for dead. A process that was frozen meanwhile changes nothing.
+        """
+        self._acts_as = owner
+
+    def _check_right(self) -> None:
+        if self._acts_as is None or self.one("owner_has_ended", owner=self._acts_as) is None:
+            return
+        raise LeaseLost(
+            f"{self._acts_as} was taken for dead, and its work is somebody else's now; nothing was written",
+            hint="./loop status; start it anew",
+        )
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -32,14 +32,22 @@ class SessionFiles:
 
     def __init__(self, home: Path, check: Callable[[], None] = lambda: None) -> None:
         self._check = check
+        self._told = ""
         self.current_path = home / "state" / "current-session.json"
         self._sessions = home / "state" / "sessions"
         self._docs = home / "docs" / "sessions"
         self._dossiers = home / "state" / "dossiers"
 
     def current(self, row: SessionRow) -> None:
-        """`state/current-session.json`: the newest session, with exactly the keys of contract 2."""
+        """`state/current-session.json`: the newest session, with exactly the keys of contract 2.
+
+        The session that began last has the file, whichever process it is of: a row that is told again is written only
+        while its own is there.
+        """
         self._check()
+        if row.id == self._told and self._current_id() not in {row.id, None}:
+            return
+        self._told = row.id
         ended = row.status in FINAL
         document = {
             "session_id": row.id,
@@ -54,6 +62,14 @@ class SessionFiles:
             "ended_at": row.ended_at,
         }
         fs.replace(self.current_path, _pretty(document))
+
+    def _current_id(self) -> str | None:
+        """Whose the file is; None where it does not say."""
+        try:
+            document = json.loads(self.current_path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return document.get("session_id") if isinstance(document, dict) else None
 
     def touch_current(self) -> None:
         """The loop is alive, though nothing is new; nothing happens before the first session."""

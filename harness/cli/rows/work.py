@@ -21,7 +21,7 @@ DAILY = (
         "scripts/project_manager.py --interval 15 --hours 8 -v",
         "python3 -m orchestrator launch",
     ),
-    later("worker", "Run workers only, on this or another host."),
+    built("worker", "Run sessions beside a loop on this host, and nothing else.", "worker:worker"),
     built("demo", "Watch four items being done with a scripted model; no key needed.", "run:demo"),
     built("init", "Make a home, or add a repository to one.", "run:init"),
     built(
@@ -153,7 +153,7 @@ WORK = (
     built("queue submit", "Hand in what you did.", "hand:submit"),
     built("queue return", "Give an item back to the loop.", "hand:return_"),
     built("queue export", "Items as JSON that can be imported.", "queue:export"),
-    built("queue import", "Add items from a file, all or none.", "queue:import_", "config/proof-issues.json"),
+    built("queue import", "Add items, all or none.", "importing:import_", "config/proof-issues.json"),
     later("queue stats", "Counts, ages and waits.", "GET /api/agent/tasks/count"),
     built(
         "session latest",
