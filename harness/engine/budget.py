@@ -1,6 +1,7 @@
 """Budgets: what a session may cost is reserved before it begins and settled with its exact cost after it (H34).
 
-A session that would exceed a budget does not begin. Item: the item waits for a person. Kind and total: a hold until the
+What other processes of the home reserve and spend counts as well, in the same transaction (`Store.reserve`). A session
+that would exceed a budget does not begin. Item: the item waits for a person. Kind and total: a hold until the
 budget is raised. Day: a hold until local midnight. Room that sessions leave unspent is given back at once.
 """
 
@@ -38,6 +39,8 @@ class Purse:
     _today: Decimal = Decimal(0)
     _midnight: datetime | None = None
     _day: date | None = None
+    _counted: int = 0
+    """Up to which entry of the journal the sums are whole; then they are ours, and others are asked after."""
     _holds: bool = False
 
     @property
@@ -59,7 +62,12 @@ class Purse:
         if wanted is None:
             return None
         await self._count()
-        over = exceeded(budgets, item.kind, await self._committed(item), wanted)
+        ours = await self._committed(item)
+        over = await self.books(
+            lambda s: s.reserve(
+                lease, wanted, self._counted, lambda o: exceeded(budgets, item.kind, ours.beside(o, item.kind), wanted)
+            )
+        )
         if over is None:
             self._reserved[item.id] = item.kind, wanted
             return None
@@ -92,8 +100,8 @@ class Purse:
         if day == self._day:
             return
         today, self._midnight = _begin(day), _begin(day + timedelta(days=1))
-        self._kinds = defaultdict(Decimal, await self.books(lambda s: s.spent()))
-        self._today = sum((await self.books(lambda s: s.spent(since=today))).values(), Decimal(0))
+        spent, of_today, self._counted = await self.books(lambda s: s.sums(today))
+        self._kinds, self._today = defaultdict(Decimal, spent), sum(of_today.values(), Decimal(0))
         self._day = day
 
     async def _committed(self, item: WorkItem) -> Committed:

@@ -30,6 +30,25 @@ class Committed:
     day: Decimal
     total: Decimal
 
+    def beside(self, others: Others, kind: str) -> Committed:
+        """With what other processes have; an item is worked on by one of them at a time."""
+        return Committed(self.item, self.kind + others.of_kind(kind), self.day + others.all, self.total + others.all)
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """US dollars by kind that other processes have reserved for sessions that run, and spent since we counted."""
+
+    reserved: Mapping[str, Decimal]
+    spent: Mapping[str, Decimal]
+
+    def of_kind(self, kind: str) -> Decimal:
+        return self.reserved.get(kind, Decimal(0)) + self.spent.get(kind, Decimal(0))
+
+    @property
+    def all(self) -> Decimal:
+        return sum((*self.reserved.values(), *self.spent.values()), Decimal(0))
+
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:

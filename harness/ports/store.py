@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
+from harness.model.budget import Others
 from harness.model.decision import NO_DEADLINE, Deadline, Decision
 from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
 from harness.model.outcome import Disposition, Outcome
 from harness.model.schedule import Due, Firing, Rule, Standing
 from harness.model.session import SessionRow, SessionStatus
 from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +29,33 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryRules:
+    """For items of one repository: `running` at most (None = no cap), `resources` that each of them takes besides its
+    own, and whether those whose scopes overlap run one after the other.
+    """
+
+    running: int | None = None
+    resources: tuple[str, ...] = ()
+    one_scope: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseRules:
     """What a lease must respect besides stored pauses. Lane caps: name -> running at most (None = no cap).
 
     `only` names the items that may still be leased (a course at its end resumes what it interrupted); None = any.
+    A repository without rules has the usual ones.
     """
 
     actor: str
     lane_caps: Mapping[str, int | None]
     default_repository: str | None = None
     only: tuple[str, ...] | None = None
+    repositories: Mapping[str, RepositoryRules] = field(default_factory=dict)
+
+    def of(self, repo: str | None) -> RepositoryRules:
+        """The rules for an item's repository; `repo` None = the default one."""
+        return self.repositories.get(repo or self.default_repository or "", RepositoryRules())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,7 @@ class Settlement:
     """Everything one settle writes in one transaction.
 
     `seen` is the status of the session when its evidence was read, for whoever settles another's lease; None = our own.
+    `deadline` is that of the question.
     """
 
     outcome: Outcome
@@ -50,6 +71,7 @@ class Settlement:
     session: SessionRow | None = None
     attempt: Mapping[str, Any] | None = None
     question: tuple[str, tuple[str, ...]] | None = None
+    deadline: Deadline = NO_DEADLINE
     reviews: tuple[SessionRow, ...] = ()
     seen: SessionStatus | None = None
 
@@ -60,7 +82,6 @@ class Orphan:
     lived in, `reviews` are sessions of reviews that have no end on record.
     """
 
-    `deadline` is that of the question.
     lease: Lease
     attempt: AttemptRow
     session: SessionRow | None
@@ -68,7 +89,6 @@ class Orphan:
     reviews: tuple[SessionRow, ...] = ()
 
 
-    deadline: Deadline = NO_DEADLINE
 class Store(Protocol):
     """The truth. Blocking; every method is one transaction; times are the caller's. The engine calls it on the store
     thread; a face calls it directly. Raises StoreError; DiskFull; LeaseLost for a write of an older fence.
@@ -113,23 +133,6 @@ class Store(Protocol):
         """Lease what a person hands in, to prove it. Raises NotFound, Refused if nobody has it or it is leased."""
         ...
 
-    # leases
-    def register(self, owner: str, *, pid: int, boot: str, start: int, kind: str, now: datetime) -> None: ...
-    def lease(self, owner: str, rules: LeaseRules, now: datetime) -> Lease | None: ...
-    def phase(self, lease: Lease, phase: Phase, now: datetime, **facts: Any) -> None:
-        """Record how far the attempt is; facts: base, seal, workspace, commits, verdicts."""
-        ...
-
-    def settle(self, lease: Lease, settlement: Settlement, now: datetime) -> WorkItem: ...
-    def orphans(self, dead: Sequence[str]) -> Sequence[Orphan]:
-        """Leases whose owner is in `dead`; changes nothing: the reconciler settles each through its lease."""
-        ...
-
-    def owners(self) -> Sequence[str]:
-        """Owners that hold a lease or are registered and not ended."""
-        ...
-
-    def forget(self, owner: str, now: datetime) -> None:
     # questions to a person
     def decisions(self, item: str) -> Sequence[Decision]:
         """The questions of one item, oldest first."""
@@ -149,6 +152,23 @@ class Store(Protocol):
         """When the next open question is over."""
         ...
 
+    # leases
+    def register(self, owner: str, *, pid: int, boot: str, start: int, kind: str, now: datetime) -> None: ...
+    def lease(self, owner: str, rules: LeaseRules, now: datetime) -> Lease | None: ...
+    def phase(self, lease: Lease, phase: Phase, now: datetime, **facts: Any) -> None:
+        """Record how far the attempt is; facts: base, seal, workspace, commits, verdicts."""
+        ...
+
+    def settle(self, lease: Lease, settlement: Settlement, now: datetime) -> WorkItem: ...
+    def orphans(self, dead: Sequence[str]) -> Sequence[Orphan]:
+        """Leases whose owner is in `dead`; changes nothing: the reconciler settles each through its lease."""
+        ...
+
+    def owners(self) -> Sequence[str]:
+        """Owners that hold a lease or are registered and not ended."""
+        ...
+
+    def forget(self, owner: str, now: datetime) -> None:
         """The owner has ended; it holds no lease any more."""
         ...
 
@@ -173,6 +193,16 @@ class Store(Protocol):
 
     def spent(self, *, since: datetime | None = None, item: str | None = None) -> Mapping[str, Decimal]:
         """US dollars by kind of work, exact; sessions of unknown cost are left out."""
+        ...
+
+    def sums(self, since: datetime) -> tuple[Mapping[str, Decimal], Mapping[str, Decimal], int]:
+        """What was spent at all and since the begin of a day, by kind, and up to which entry of the journal."""
+        ...
+
+    def reserve(self, lease: Lease, usd: Decimal, after: int, judge: Callable[[Others], T | None]) -> T | None:
+        """Hold back what the session of a lease may cost, unless `judge` says something of what other owners have
+        reserved, and spent in attempts that ended after an entry of the journal.
+        """
         ...
 
     def streak(self, limit: int) -> Sequence[AttemptRow]:
@@ -289,9 +319,6 @@ class Store(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-T = TypeVar("T")
 
 
 class Books(Protocol):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.proc.tree import marked
 from tests.kit.loop import Yard, until
 from tests.kit.scripted import CLAIM, COMMIT, HANG, MARKED, WRITE, scripted, told
 
@@ -88,7 +89,7 @@ def test_a_worker_pauses_with_the_interrupt_file_and_ends_in_order_with_term(tmp
 
 def test_a_frozen_worker_whose_work_was_taken_over_writes_nothing_when_it_comes_back(tmp_path: Path) -> None:
     with scripted(tmp_path) as place:
-        place.add("taken", script=[MARKED, {"progress": "at work"}, HANG])
+        place.add("taken", script=[MARKED, {"progress": "at work"}, {"run": ["sleep", "600"]}])
         worker = place.start("worker", "--drain")
         until(lambda: place.home.database.exists() and told(place, "session.progress"), what="the worker at work")
         os.kill(worker.pid, signal.SIGSTOP)
@@ -102,7 +103,9 @@ def test_a_frozen_worker_whose_work_was_taken_over_writes_nothing_when_it_comes_
         assert worker.ended() == 1, worker.output
         assert "was taken" in worker.output
         assert (place.item("taken"), place.sessions("taken")[0], place.git("for-each-ref")) == before
-        assert place.living() != [], "the agent of the loop works on"
+        first, second = (each.id for each in place.sessions())
+        assert marked({first}) == [], "its agent was ended"
+        until(lambda: marked({second}), what="the agent of the loop, which works on")
         loop.signal(signal.SIGTERM)
         assert loop.ended() == 0
         assert place.run("audit", "verify")[0] == 0
