@@ -44,7 +44,7 @@ UNFINISHED = frozenset({_S.BLOCKED, _S.DELAYED, _S.READY, _S.LEASED, _S.WAITING}
 FAILED = frozenset({_S.PARKED, _S.CANCELLED})
 """States in which an item counts as failed for those that depend on it; it may still be taken up again."""
 ON_FAILURE = ("hold", "skip", "run")
-"""What an item does when one that it depends on fails: wait for a person, be cancelled too, go on as if it were done."""
+"""What an item does when one that it depends on fails: wait for a person, be cancelled too, go on as if it was done."""
 PRIORITIES: Mapping[str, int] = MappingProxyType({"critical": 0, "high": 20, "medium": 50, "low": 80})
 ITEM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

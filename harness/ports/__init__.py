@@ -26,7 +26,7 @@ from harness.ports.git import (
     WorkspaceState,
 )
 from harness.ports.prompts import Prompt, Prompts
-from harness.ports.store import Added, Books, LeaseRules, Orphan, Settlement, Store
+from harness.ports.store import Added, Books, LeaseRules, Orphan, RepositoryRules, Settlement, Store
 from harness.ports.surroundings import (
     Check,
     Clock,

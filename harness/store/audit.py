@@ -19,7 +19,7 @@ from harness.model.errors import NotFound
 from harness.model.outcome import ENDINGS, Cause
 from harness.model.session import FINAL
 from harness.model.work import HAND, TRANSITIONS, WorkState
-from harness.store import schema
+from harness.store import constraints, schema
 from harness.store.database import translate
 
 _FINAL = frozenset(status.value for status in FINAL)
@@ -193,7 +193,8 @@ class Replay(Generic[T]):
         """Items, attempts, sessions and pauses are what the journal says. Reads everything."""
         self.read()
         self.violations += [
-            *self._compare_items(), *self._compare_attempts(), *self._compare_sessions(), *self._compare_pauses()
+            *self._compare_items(), *self._compare_attempts(), *self._compare_sessions(), *self._compare_pauses(),
+            *constraints.broken(self._connection, self._items),
         ]  # fmt: skip
 
     def _compare_items(self) -> Iterator[str]:

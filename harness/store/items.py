@@ -84,7 +84,8 @@ class Items(Dependencies, Questions):
         twin = self.one("item_by_dedupe", dedupe_key=item.dedupe_key)
         found = self.one("item_state", id=item.id)
         if found is not None and (twin is None or twin["id"] != item.id):
-            return _answer(item.id, f"id {item.id} exists: {found['state']}; ./loop queue retry {item.id}", applied=False)
+            detail = f"id {item.id} exists: {found['state']}; ./loop queue retry {item.id}"
+            return _answer(item.id, detail, applied=False)
         before = known(twin, "item", item.id)
         values = {"dedupe_key": item.dedupe_key, "priority": item.priority, "now": rows.ms(now)}
         seen = known(self.one("item_sighted", **values), "item", item.id)

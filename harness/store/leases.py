@@ -86,7 +86,7 @@ class Leases(Items, Pauses, Sessions):
             self._promote(now)
             pauses = self.expired(self.pauses(), now)
             out = self.all("leases_out_at" if pauses else "leases_out")
-            kept_out = barriers(pauses, out, rules, now)
+            kept_out = barriers(pauses, self._crowd(out, rules), out, rules, now)
             if kept_out.everything:
                 return None
             taken = self._take(owner, rules, kept_out, now)
@@ -104,13 +104,17 @@ class Leases(Items, Pauses, Sessions):
         if kept_out.none and rules.only is None:
             taken = self.one("lease_take_any", **values)
         else:
-            held_back = {name: rows.names(getattr(kept_out, name)) for name in ("lanes", "repos", "kinds", "items")}
+            crowd = kept_out.crowd
+            held_back = {name: rows.names(getattr(kept_out, name)) for name in ("repos", "kinds", "items")}
+            held_back |= {"lanes": rows.names(crowd.lanes)}
+            self._room.look(crowd, rules.default_repository)
             values |= {"default_repository": rules.default_repository, "least_urgent": kept_out.least_urgent}
             only = None if rules.only is None else rows.names(rules.only)
             taken = self.one("lease_take", **values, **held_back, only=only)
         return None if taken is None else taken["id"]
 
     def _granted(self, item: WorkItem, owner: str, rules: LeaseRules, kept_out: Barriers, now: datetime) -> Lease:
+        self._occupy(item, rules)
         number = item.attempts + 1
         values = {"item": item.id, "fence": item.fence, "owner": owner, "number": number, "now": rows.ms(now)}
         attempt = self.insert("attempt_insert", values)

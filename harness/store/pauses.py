@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from harness.model.journal import Entry, Pause
 from harness.model.work import PRIORITIES
 from harness.store import rows
+from harness.store.crowding import Crowding
 from harness.store.database import known
-from harness.store.journal import Journal
+from harness.store.room import Crowd
 
 if TYPE_CHECKING:
     from harness.ports import LeaseRules
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _EVERYTHING = frozenset({"loop", "credential"})
 _ENDS_BY_ITSELF = frozenset({"hold", "reserve"})
 _LEAST = 99
+_NOBODY = Crowd()
+"""Nothing is taken."""
 
 
 @dataclass(slots=True)
@@ -33,7 +36,7 @@ class Barriers:
     """What a lease has to keep out of at one moment. `probes` are the scopes that are ajar."""
 
     everything: bool = False
-    lanes: list[str] = field(default_factory=list)
+    crowd: Crowd = _NOBODY
     repos: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
@@ -42,8 +45,8 @@ class Barriers:
 
     @property
     def none(self) -> bool:
-        shut = self.everything or self.lanes or self.repos or self.kinds or self.items
-        return not shut and self.least_urgent == _LEAST
+        shut = self.everything or self.repos or self.kinds or self.items
+        return not shut and self.crowd == _NOBODY and self.least_urgent == _LEAST
 
     def shut(self, scope: str) -> None:
         kind, _, name = scope.partition(":")
@@ -58,12 +61,9 @@ class Barriers:
                 self.everything = True
 
 
-def barriers(pauses: Sequence[Pause], out: Sequence[Any], rules: LeaseRules, now: datetime) -> Barriers:
-    """Pure: `out` are lane, repo and kind of what is leased now, and since when if there is any pause."""
-    found = Barriers()
-    for lane, cap in rules.lane_caps.items():
-        if cap is not None and sum(lease["lane"] == lane for lease in out) >= cap:
-            found.lanes.append(lane)
+def barriers(pauses: Sequence[Pause], crowd: Crowd, out: Sequence[Any], rules: LeaseRules, now: datetime) -> Barriers:
+    """Pure: `out` are repo and kind of what is leased now, and since when if there is any pause."""
+    found = Barriers(crowd=crowd, repos=list(crowd.repos))
     for pause in pauses:
         if pause.kind == "reserve":
             found.least_urgent = PRIORITIES["high"]
@@ -87,7 +87,7 @@ def _ajar(pause: Pause, out: Sequence[Any], rules: LeaseRules, now: datetime) ->
     return scope == "item" or all(lease["kind"] != name for lease in tries)
 
 
-class Pauses(Journal):
+class Pauses(Crowding):
     """Open and closed pauses; closed ones stay as history."""
 
     def open_pause(

@@ -257,6 +257,6 @@ def entry(row: sqlite3.Row) -> Entry:
     return Entry(**{name: row[name] for name in plain}, at=at(row["at"]), data=_unpacked(row["data"]))
 
 
-def names(values: Sequence[str]) -> str:
+def names(values: Sequence[object]) -> str:
     """A list for `json_each`; the common empty one costs nothing."""
     return packed(list(values)) if values else "[]"

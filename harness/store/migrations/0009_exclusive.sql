@@ -1,23 +1,26 @@
 -- What must not run at the same time, and what becomes of an item whose dependency fails.
 ALTER TABLE items ADD COLUMN on_failure TEXT NOT NULL DEFAULT 'hold' CHECK (on_failure IN ('hold', 'skip', 'run'));
--- Why a lease may have to look closer: 1 it takes resources, 2 it has a scope, 3 both; 0, the usual, costs it nothing.
-ALTER TABLE items ADD COLUMN exclusive INTEGER NOT NULL DEFAULT 0 CHECK (exclusive BETWEEN 0 AND 3);
-UPDATE items SET exclusive = (resources <> '[]') + 2 * (scope <> '[]') WHERE resources <> '[]' OR scope <> '[]';
+-- What a lease has to look at closer: repository, resources and scope of an item that has any; NULL, the usual, costs it
+-- nothing. Here beside the columns that it is made of, because an index on an expression does not cover a query.
+ALTER TABLE items ADD COLUMN exclusive TEXT;
+UPDATE items SET exclusive = json_array(repo, json(resources), json(scope)) WHERE resources <> '[]' OR scope <> '[]';
 
 CREATE TRIGGER items_exclusive_new BEFORE INSERT ON items
-WHEN NEW.exclusive <> (NEW.resources <> '[]') + 2 * (NEW.scope <> '[]')
+WHEN NEW.exclusive IS NOT CASE WHEN NEW.resources = '[]' AND NEW.scope = '[]' THEN NULL
+                          ELSE json_array(NEW.repo, json(NEW.resources), json(NEW.scope)) END
 BEGIN
-  SELECT raise(ABORT, 'exclusive says whether there are resources and a scope');
+  SELECT raise(ABORT, 'exclusive is made of repository, resources and scope');
 END;
-CREATE TRIGGER items_exclusive BEFORE UPDATE OF exclusive, resources, scope ON items
-WHEN NEW.exclusive <> (NEW.resources <> '[]') + 2 * (NEW.scope <> '[]')
+CREATE TRIGGER items_exclusive BEFORE UPDATE OF exclusive, repo, resources, scope ON items
+WHEN NEW.exclusive IS NOT CASE WHEN NEW.resources = '[]' AND NEW.scope = '[]' THEN NULL
+                          ELSE json_array(NEW.repo, json(NEW.resources), json(NEW.scope)) END
 BEGIN
-  SELECT raise(ABORT, 'exclusive says whether there are resources and a scope');
+  SELECT raise(ABORT, 'exclusive is made of repository, resources and scope');
 END;
 
 DROP INDEX items_queue;
 CREATE INDEX items_queue ON items (state, fresh, rank_at, seq, lane, repo, kind, assigned, priority, exclusive);
-CREATE INDEX items_scoped ON items (seq) WHERE exclusive >= 2 AND state IN ('blocked', 'delayed', 'ready', 'leased', 'waiting');
+CREATE INDEX items_scoped ON items (seq) WHERE scope <> '[]' AND state IN ('blocked', 'delayed', 'ready', 'leased', 'waiting');
 
 -- Who has a resource now: its name is the key, so no two leases have it at a time, whoever writes them.
 CREATE TABLE resources (

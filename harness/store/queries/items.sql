@@ -9,7 +9,8 @@ VALUES (
   :id, :title, :kind, :description, :repo, :priority, :lane, :state, :reason, :not_before, :attempts, :max_attempts,
   :rescues, :deferrals, :fence, :agent, :model, :scope, :branch, :assigned, :resources, :timeout_seconds,
   :max_cost_usd, :labels, :extra, :source, :dedupe_key, :regression_of, :on_failure, :continuation, :outcome, :rank_at,
-  :created_at, :updated_at, :continuation IS NULL, (:resources <> '[]') + 2 * (:scope <> '[]'))
+  :created_at, :updated_at, :continuation IS NULL,
+  CASE WHEN :resources = '[]' AND :scope = '[]' THEN NULL ELSE json_array(:repo, json(:resources), json(:scope)) END)
 ON CONFLICT DO NOTHING
 
 -- name: item_get
@@ -44,7 +45,9 @@ UPDATE items SET
   title = :title, kind = :kind, description = :description, repo = :repo, priority = :priority, lane = :lane,
   state = :state, reason = :reason, not_before = :not_before, max_attempts = :max_attempts, agent = :agent,
   model = :model, scope = :scope, branch = :branch, assigned = :assigned, resources = :resources,
-  exclusive = (:resources <> '[]') + 2 * (:scope <> '[]'), on_failure = :on_failure, dedupe_key = :dedupe_key,
+  exclusive = CASE WHEN :resources = '[]' AND :scope = '[]' THEN NULL
+                   ELSE json_array(:repo, json(:resources), json(:scope)) END,
+  on_failure = :on_failure, dedupe_key = :dedupe_key,
   timeout_seconds = :timeout_seconds, max_cost_usd = :max_cost_usd, labels = :labels, extra = :extra,
   rank_at = :rank_at, updated_at = :updated_at
 WHERE id = :id

@@ -10,11 +10,23 @@ SELECT 1 FROM items WHERE state = 'delayed' AND not_before <= :now LIMIT 1
 
 -- name: leases_out
 -- What runs now: one short row a lease, from the index alone.
-SELECT lane, repo, kind FROM items WHERE state = 'leased'
+SELECT lane, repo, kind, exclusive FROM items WHERE state = 'leased'
 
 -- name: leases_out_at
 -- The same with the time of the lease, which tells a probe from what ran before its pause.
-SELECT lane, repo, kind, leased_at FROM items WHERE state = 'leased'
+SELECT lane, repo, kind, exclusive, leased_at FROM items WHERE state = 'leased'
+
+-- name: resources_taken
+-- What some lease has.
+SELECT name FROM resources
+
+-- name: resource_of
+-- Who has one.
+SELECT item FROM resources WHERE name = :resource
+
+-- name: resource_take
+-- Nothing happens if somebody has it.
+INSERT INTO resources (name, item, fence) VALUES (:resource, :item, :fence) ON CONFLICT DO NOTHING
 
 -- name: lease_take
 -- The best ready item that nothing holds back becomes leased; the whole choice in one statement.
@@ -30,6 +42,7 @@ WHERE seq = (
     AND coalesce(repo, :default_repository, '') NOT IN (SELECT value FROM json_each(:repos))
     AND seq NOT IN (SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(:items)))
     AND (:only IS NULL OR seq IN (SELECT seq FROM items WHERE id IN (SELECT value FROM json_each(:only))))
+    AND (exclusive IS NULL OR has_room(exclusive))
   ORDER BY fresh, rank_at, seq LIMIT 1)
 RETURNING id
 
