@@ -9,6 +9,9 @@ from pathlib import Path
 
 from harness.model.errors import DiskFull, HarnessError, Refused
 
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of linux/fcntl.h and linux/fs.h."""
+
 
 def translate(exc: OSError, path: Path) -> HarnessError:
     """The error an operator can act on for a failed write at `path`."""
@@ -53,6 +56,25 @@ def place(path: Path, text: str, *, mode: int = 0o600) -> bool:
     finally:
         made.unlink(missing_ok=True)
     return True
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Two files change names in one step, so that nothing which somebody writes over `one` meanwhile is lost. Where the
+    system cannot do that (not Linux, some file systems) it is three steps. Raises FileNotFoundError; HarnessError.
+    """
+    import ctypes  # noqa: PLC0415 - dear, and only for files that people edit
+
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if swap is not None and swap(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return
+    if swap is not None and (number := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
+        if number == errno.ENOENT:
+            raise FileNotFoundError(number, os.strerror(number), str(one))
+        raise translate(OSError(number, os.strerror(number)), one)
+    spare = other.with_name(f"{other.name}.{os.urandom(4).hex()}")
+    os.link(one, spare)
+    other.replace(one)
+    spare.replace(other)
 
 
 def append(path: Path, line: str, *, mode: int = 0o600) -> None:
