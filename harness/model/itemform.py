@@ -135,6 +135,8 @@ def _check_storable(key: str, value: Any) -> None:
         raise Usage(f"{name}: {flaw}", hint="plain JSON that can be written again as it was read")
 
 
+    if isinstance(value, str) and value.isascii() and key.isascii() and "\0" not in value and "\0" not in key:
+        return  # nearly all there is: a large import asks a million times
 def unstorable(value: Any) -> str | None:
     """What keeps a value read from JSON from being stored and written again, in words; None if nothing does."""
     open_ones = [(value, 0)]
