@@ -27,14 +27,15 @@ class EngineMirror:
     def absorb(self, store: Store) -> None:
         now = self._clock.now()
         for problem in self._inbox(store).absorb(now, self._actor, self._form).problems:
-            kind = "decision.problem" if problem.startswith("decisions/") else "queue.problem"
+            noun = problem.partition(":")[0].partition("/")[0]
+            kind = {"decisions": "decision.problem", "tasks": "tasks.problem"}.get(noun, "queue.problem")
             store.note(Entry(now, kind, self._actor, data={"reason": problem}))
 
     def export(self, store: Store) -> None:
-        self._inbox(store).export(self._clock.now())
+        self._inbox(store).export(self._clock.now(), self._actor, self._form)
 
     def close(self, store: Store) -> None:
-        self._inbox(store).export(self._clock.now(), last=True)
+        self._inbox(store).export(self._clock.now(), self._actor, self._form, last=True)
 
     def _inbox(self, store: Store) -> Inbox:
         assert isinstance(store, SqliteStore)

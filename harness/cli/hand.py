@@ -29,6 +29,11 @@ def _me(environ: Mapping[str, str]) -> str:
 @click.option("--as", "person", metavar="NAME", help="Who takes it (default: BD_ACTOR, else your login name).")
 def take(call: Invocation, item: str, person: str | None) -> Change:
     """Take ITEM over as a person: its folder, a brief, and no agent until it is handed in or given back."""
+    return taken_by(call, item, person)
+
+
+def taken_by(call: Invocation, item: str, person: str | None) -> Change:
+    """Give an item to a person, None = whoever asks."""
     from harness.app import handwork  # noqa: PLC0415
 
     return handwork.take(_desk(call), item, call.environ, person or _me(call.environ))

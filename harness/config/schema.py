@@ -34,6 +34,7 @@ from harness.config.schedules import Schedules
 from harness.config.schedules import contradictions as in_schedules
 from harness.config.secret import Secret
 from harness.config.workspaces import OutfitKeys, WorkspaceSection
+from harness.config.tasks import TaskSection
 from harness.model.policy import PolicyRule
 from harness.model.review import REVIEW
 
@@ -367,6 +368,8 @@ class Config(Section):
     decisions: DecisionSection = DecisionSection()
     """How long questions wait for a person."""
     budgets: BudgetSection = BudgetSection()
+    tasks: TaskSection = TaskSection()
+    """Whether the queue is kept as markdown too."""
     """What all work together may cost."""
     pressure: PressureSection = PressureSection()
     """When the machine is too short of something to begin another session."""

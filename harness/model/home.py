@@ -74,6 +74,11 @@ class Home:
         return self.state / "schedules" / schedule
 
     @property
+    def tasks(self) -> Path:
+        """The queue as markdown, for those who asked for it."""
+        return self.root / "tasks"
+
+    @property
     def decisions(self) -> Path:
         """A file for each open question; those that ended are below `closed`."""
         return self.state / "decisions"

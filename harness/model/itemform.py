@@ -33,7 +33,8 @@ YEARS = (1970, 9000)
 @dataclass(frozen=True, slots=True)
 class Form:
     """What an installation allows and supplies. None = anything goes. `lanes` are handicap hours by name, `kind_lanes`
-    the lane of a kind whose item names none.
+    the lane of a kind whose item names none, `apart` the repositories in which scopes must not overlap,
+    `task_files` whether `tasks/*.md` are kept (None: once somebody asked).
     """
 
     repositories: Sequence[str] | None = None
@@ -42,6 +43,9 @@ class Form:
     max_attempts: int = 3
     source: str = "cli"
 
+    default_repository: str | None = None
+    apart: Apart = field(default_factory=dict)
+    task_files: bool | None = None
 
 def new_item_id() -> str:
     """`wrk_` and 8 hex digits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.model.errors import NotFound
@@ -15,6 +16,9 @@ from harness.store.reports import ids_like
 
 if TYPE_CHECKING:
     from harness.store.sqlite import SqliteStore
+
+
+TASK_PAGES = ("backlog", "active", "completed")
 
 
 @contextmanager
@@ -49,13 +53,27 @@ def running(home: Home) -> bool:
 
 def queue_file_edited(home: Home, store: StoreReader | None) -> bool:
     """Whether `state/queue.json` holds something that we neither wrote nor took in yet."""
-    if not home.queue_file.is_file():
-        return False
+    kept = store.mirror_base(home.queue_file.name) if store is not None else None
+    return home.queue_file.is_file() and (kept is None or _edited(home.queue_file, kept[0]))
+
+
+def _edited(file: Path, ours: str) -> bool:
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
-    raw = home.queue_file.read_bytes()
-    kept = store.mirror_base(home.queue_file.name) if store is not None else None
-    return kept is None or hashlib.sha256(raw).hexdigest() not in kept[0].split()
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() not in ours.split()
+
+
+def tasks_edited(home: Home, store: StoreReader | None) -> bool:
+    """The same of the pages of tasks, where somebody asked for them."""
+    if store is None or not home.tasks.is_dir():
+        return False
+    kept = {name: store.mirror_base(f"tasks/{name}.md") for name in TASK_PAGES}
+    return any(base is not None and _edited(home.tasks / f"{name}.md", base[0]) for name, base in kept.items())
+
+
+def edits_waiting(home: Home, store: StoreReader | None) -> bool:
+    """Whether anybody wrote something into one of the files that is not taken in yet."""
+    return queue_file_edited(home, store) or answers_filled_in(home) or tasks_edited(home, store)
 
 
 def answers_filled_in(home: Home) -> bool:

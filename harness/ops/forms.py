@@ -18,6 +18,9 @@ def form_of(loaded: Loaded, source: str) -> Form:
         max_attempts=config.harness.max_attempts,
         source=source,
     )
+        task_files=config.tasks.enabled,
+        default_repository=loaded.default_repository,
+        apart=_apart(loaded),
 
 
 def form_at(home: Home, environ: Mapping[str, str], source: str) -> Form:

@@ -18,7 +18,7 @@ from harness.model.home import Home
 from harness.model.itemform import Form, item_document, item_row, mirror_row, parse_item, shown_priority
 from harness.model.work import UNFINISHED, WorkItem, WorkState, priority
 from harness.ops.answers import Change, Document, Rows
-from harness.ops.books import answers_filled_in, full_id, queue_file_edited, reading, reading_if_any, running, writing
+from harness.ops.books import edits_waiting, full_id, reading, reading_if_any, running, writing
 from harness.ops.decisions import facts, next_step, open_question
 from harness.ops.dossiers import dossier
 
@@ -46,7 +46,7 @@ class Desk:
 def edited(home: Home) -> bool:
     """Whether there is something to be taken in that a person wrote, which a running loop does by itself."""
     with reading_if_any(home) as store:
-        return not running(home) and (queue_file_edited(home, store) or answers_filled_in(home))
+        return not running(home) and edits_waiting(home, store)
 
 
 def show(home: Home, now: datetime, *, finished: bool = False, limit: int = 50) -> Rows:
@@ -99,14 +99,14 @@ def order(desk: Desk) -> Iterator[tuple[SqliteStore, Absorbed]]:
         if idle:
             # Under the gate: of two commands at once, the later one writes the later queue.
             with store.together():
-                inbox.export(desk.now)
+                inbox.export(desk.now, desk.actor, desk.form)
 
 
 def notes_of(absorbed: Absorbed) -> tuple[str, ...]:
     """What the edits of the file came to, said beside the answer."""
     parts = {"added": absorbed.added, "updated": absorbed.updated, "cancelled": absorbed.cancelled}
     done = ", ".join(f"{len(ids)} {word} ({', '.join(ids[:5])})" for word, ids in parts.items() if ids)
-    taken = (f"taken from queue.json: {done}",) if done else ()
+    taken = (f"taken from what was edited: {done}",) if done else ()
     detail = (absorbed.detail,) if absorbed.detail else ()
     return (*taken, *detail, *absorbed.reported, *absorbed.problems)
 

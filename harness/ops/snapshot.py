@@ -116,7 +116,7 @@ def _with_books(found: Snapshot, store: StoreReader) -> Snapshot:
     waiting = store.unpushed()
     return replace(
         found,
-        reasons=(*found.reasons, *_unpushed(waiting), *outstanding(store), *_failed_commands(store), *_skipped(store, found.at)),
+        reasons=(*found.reasons, *_unpushed(waiting), *outstanding(store), *_unwell(store, found.at)),
         unpushed=len(waiting),
         sessions=tuple(_live(store, found.at)) if found.pid is not None or found.workers else (),
         counts={each.value: number for each, number in store.counts().items()},
@@ -201,6 +201,11 @@ def _failed_commands(store: StoreReader) -> Iterator[str]:
     for firing in store.failed_commands():
         log = f" (log {firing.log})" if firing.log else ""
         yield f"command of schedule {firing.schedule} failed at {firing.slot}: {firing.reason}{log}"
+
+
+def _unwell(store: StoreReader, now: datetime) -> Iterator[str]:
+    yield from _failed_commands(store)
+    yield from _skipped(store, now)
 
 
 def _skipped(store: StoreReader, now: datetime) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Everything in a home that people may write over: the queue file, the files of questions. One look takes it all in."""
+"""Everything in a home that people may write over: queue, tasks, questions. One look takes it all in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from harness.model.itemform import Form
 from harness.store.decision_files import DecisionFiles
 from harness.store.mirror import Absorbed, QueueMirror
 from harness.store.sqlite import SqliteStore
+from harness.store.task_files import TaskFiles
 
 
 class Inbox:
@@ -17,15 +18,28 @@ class Inbox:
     def __init__(self, home: Home, store: SqliteStore) -> None:
         self._queue = QueueMirror(home.queue_file, store)
         self._decisions = DecisionFiles(home.decisions, store)
+        self._tasks = TaskFiles(home.tasks, home.state, store)
 
-    def absorb(self, now: datetime, actor: str, form: Form) -> Absorbed:
-        """What became of edits of any of the files. Answers first: they are about what is there already."""
-        problems = self._decisions.absorb(now, actor)
+    def absorb(self, now: datetime, actor: str, form: Form, *, at_once: bool = False) -> Absorbed:
+        """What became of edits of any of the files. Answers first: they are about what is there already. `at_once`:
+        pages of tasks are whole, somebody says so.
+        """
+        answers = self._decisions.absorb(now, actor)
         taken = self._queue.absorb(now, actor, form)
-        taken.problems[:0] = problems
+        if form.task_files is not False:
+            if form.task_files and not self._tasks.on:
+                self._tasks.begin(now)
+            taken.join(self._tasks.absorb(now, actor, form, at_once=at_once))
+        taken.problems[:0] = answers
         return taken
 
-    def export(self, now: datetime, *, last: bool = False) -> None:
+    def begin_tasks(self, now: datetime) -> None:
+        """Keep the pages of tasks from now on."""
+        self._tasks.begin(now)
+
+    def export(self, now: datetime, actor: str, form: Form, *, last: bool = False) -> None:
         """Write what changed, within the limits of frequency but for the `last` time of a loop."""
         self._decisions.export(now)
         self._queue.export(now, last=last)
+        if form.task_files is not False:
+            self._tasks.export(now, actor, last=last)

@@ -126,7 +126,7 @@ def sha256(raw: bytes) -> str:
 
 
 def keep_conflict(state: Path, name: str, raw: bytes | str, now: datetime) -> Path:
-    """A copy of what somebody typed and we did not take, on disk when this returns: `state/conflicts/NAME-TIME.SUFFIX`."""
+    """A copy of what somebody typed and we did not take: `state/conflicts/NAME-TIME.SUFFIX`. On disk on return."""
     stem, _, suffix = name.rpartition(".")
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     number, target = 1, state / "conflicts" / f"{stem}-{stamp}.{suffix}"

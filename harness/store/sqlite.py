@@ -2,16 +2,17 @@
 
 `database` has connection, gate and errors, `reader` every question. The changes stand on top, by noun: `journal`,
 `questions`, `items`, `pauses`, `sessions`, `leases`, `integrations`, `followups`, `hands`, `schedules`,
-`decisions`, `money`; the SQL in `queries/`, the tables in `migrations/`.
+`decisions`, `money`, `tasks`; the SQL in `queries/`, the tables in `migrations/`.
 """
 
 from __future__ import annotations
 
 from harness.store.decisions import Decisions
 from harness.store.money import Money
+from harness.store.tasks import Tasks
 
 
-class SqliteStore(Decisions, Money):
+class SqliteStore(Decisions, Money, Tasks):
     """`harness.ports.Store` on one file; used by one thread at a time.
 
     `SqliteStore(path, gate=None, read_only=False)`: a writer creates and migrates the file, its writes wait for the

@@ -42,6 +42,13 @@ class Absorbed:
     def add_detail(self, sentence: str) -> None:
         self.detail = f"{self.detail}; {sentence}" if self.detail else sentence
 
+    def join(self, other: Absorbed) -> None:
+        """What became of another file as well."""
+        for name in ("added", "updated", "cancelled", "reported", "problems"):
+            getattr(self, name).extend(getattr(other, name))
+        if other.detail:
+            self.add_detail(other.detail)
+
     def __bool__(self) -> bool:
         return bool(self.added or self.updated or self.cancelled or self.reported or self.problems)
 
@@ -86,7 +93,7 @@ class Wish:
         match known.state:
             case WorkState.LEASED:
                 if self._changes(known, fields):
-                    self._refuse(f"{known.id} is being worked on: left as it is")
+                    self.refuse(f"{known.id} is being worked on: left as it is")
             case WorkState.CANCELLED if known.reason == self._removed and known.fence == 0:
                 self._store.move(known.id, WorkState.READY, "in the file again", actor=self._actor, now=self._now)
                 # Its dependencies again, as given: whether it is ready or blocked follows from them.
@@ -100,9 +107,15 @@ class Wish:
                 self._change(known, fields)
                 self._refuse_state(known, document)
 
-    def _refuse(self, sentence: str) -> None:
+    def refuse(self, sentence: str) -> None:
+        """Say what is not done about something that was typed."""
         self.result.reported.append(sentence)
         self.unheard = True
+
+    def changed(self, item: str) -> None:
+        """It went another way because somebody wanted it."""
+        if item not in (*self.result.updated, *self.result.added):
+            self.result.updated.append(item)
 
     def _listen(self, item: WorkItem, document: Mapping[str, Any]) -> None:
         """A value of ours that we never wrote there was typed by somebody. One that is merely old was not."""
@@ -134,12 +147,13 @@ class Wish:
             self._new = []
 
     def _add(self, items: Sequence[WorkItem]) -> None:
-        answers = self._store.add(items, actor=self._actor, now=self._now) if items else ()
+        apart = self._form.apart
+        answers = self._store.add(items, actor=self._actor, now=self._now, apart=apart) if items else ()
         for answer in answers:
             if answer.applied:
                 self.result.added.append(answer.id)
             else:
-                self._refuse(answer.detail)
+                self.refuse(answer.detail)
 
     def _change(self, item: WorkItem, fields: Mapping[str, Any]) -> None:
         changes = self._changes(item, fields)
@@ -162,7 +176,7 @@ class Wish:
             if wished in (was, stored) or (wished is None and name in {"lane", "kind"}):
                 continue
             if stored != was and name != "extra":
-                self._refuse(f"{item.id}: {name} was changed meanwhile to {stored!r}; that is kept")
+                self.refuse(f"{item.id}: {name} was changed meanwhile to {stored!r}; that is kept")
                 continue
             changes[name] = wished
         return changes
@@ -171,7 +185,7 @@ class Wish:
         wished = document.get("state")
         if wished not in (None, item.state.value, self.base_rows.get(item.id, {}).get("state")):
             hint = f"./loop queue park|remove|retry {item.id}"
-            self._refuse(f"{item.id}: state is not changed here; {hint}")
+            self.refuse(f"{item.id}: state is not changed here; {hint}")
 
     def missing(self) -> Sequence[str]:
         """In the mirror last written, not in the file, and never started; started ones are reported."""

@@ -56,6 +56,8 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "config.reloaded": _info("Configuration read again; the next attempt has it"),
         "config.rejected": _error("config.yaml is refused; the configuration before it stays"),
         "queue.absorbed": _info("state/queue.json was edited and taken in"),
+        "tasks.absorbed": _info("tasks/*.md were edited and taken in"),
+        "tasks.problem": _warn("tasks/*.md are left alone"),
         "queue.problem": _warn("state/queue.json is left alone"),
         "pause.opened": _warn("Pause begins"),
         "pause.changed": _warn("Pause goes on"),
