@@ -14,8 +14,8 @@ from harness.cli.queue import desk_of, read
 from harness.model.errors import Usage
 from harness.ops import importing
 from harness.ops.answers import Change
-from harness.ops.feeds import FEEDS, output_of
 from harness.ops.importing import Record
+from harness.ops.trackers import TRACKERS, output_of
 
 ITEMS = "--items"
 
@@ -32,22 +32,22 @@ ITEMS = "--items"
 @click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--command", "program", metavar="CMD", help="Take what this command prints; it runs without a shell.")
 @click.option(ITEMS, "expression", metavar="EXPR", help="A jq expression that makes items of what there is.")
-@click.option("--from", "feed", type=click.Choice(sorted(FEEDS)), help="A known command with its expression.")
+@click.option("--from", "tracker", type=click.Choice(sorted(TRACKERS)), help="A known command with its expression.")
 @click.option("--dry-run", is_flag=True, help="Say what would be added, and add nothing.")
 def import_(
-    call: Invocation, file: Path | None, program: str | None, expression: str | None, feed: str | None, dry_run: bool
+    call: Invocation, file: Path | None, program: str | None, expression: str | None, tracker: str | None, dry_run: bool
 ) -> Change:
     """Add all items of FILE, or none if one is wrong: a JSON list, {"items": […]}, one object a line, or the tasks of a
     markdown page that are not done. An item that is known is left as it is.
     """
-    if (file is not None) + (program is not None) + (feed is not None) != 1:
+    if (file is not None) + (program is not None) + (tracker is not None) != 1:
         raise Usage("items come from one place", hint="give FILE, --command CMD or --from NAME")
-    if feed is not None:
-        program, expression = FEEDS[feed].command, expression or FEEDS[feed].items
+    if tracker is not None:
+        program, expression = TRACKERS[tracker].command, expression or TRACKERS[tracker].items
     name = program or str(file)
     raw = output_of(program, call.cwd, call.environ) if program else _contents(call, file)
     found = _chosen(raw, expression, name) if expression else importing.records(raw, name)
-    source = f"command:{feed or name.split()[0]}" if program else f"file:{Path(name).name}"
+    source = f"command:{tracker or name.split()[0]}" if program else f"file:{Path(name).name}"
     return importing.import_(desk_of(call, source), found, name, dry_run=dry_run)
 
 

@@ -83,7 +83,7 @@ def parse(page: str) -> list[Piece]:
     return found
 
 
-def tasks(page: str) -> list[Block]:
+def blocks(page: str) -> list[Block]:
     """The tasks of a page alone."""
     return [piece for piece in parse(page) if isinstance(piece, Block)]
 
@@ -281,5 +281,5 @@ def _ended(line: str) -> str:
 
 
 def _again(block: Block, text: str) -> Block:
-    (found,) = tasks(text)
+    (found,) = blocks(text)
     return replace(found, line=block.line)

@@ -97,13 +97,13 @@ def _line(number: int, line: bytes) -> Any:
 
 def _of_markdown(raw: bytes, name: str) -> Iterator[Record]:
     """Tasks that are not done; what is done is no work."""
-    from harness.model.taskmd import document_of, tasks  # noqa: PLC0415 - for such files alone
+    from harness.model.taskmd import blocks, document_of  # noqa: PLC0415 - for such files alone
 
     try:
         page = raw.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise Usage(f"{name} is not UTF-8 at byte {exc.start}", hint="save it as UTF-8") from exc
-    found = tasks(page)
+    found = blocks(page)
     if not found:
         raise Usage(f"{name} has no task and is no JSON", hint="### [task-001] TITLE, or - [ ] TITLE; else " + SHAPES)
     for block in found:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.model.errors import HarnessError, Usage
-from harness.ops.feeds import FEEDS, output_of
+from harness.ops.trackers import TRACKERS, output_of
 from harness.proc.ask import ask
 from tests.kit.command import Caller, home_at
 
-BEADS = Path(__file__).parents[1] / "data" / "feeds" / "bd-ready.json"
+BEADS = Path(__file__).parents[1] / "data" / "trackers" / "bd-ready.json"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def queue(loop: Caller) -> dict[str, dict[str, object]]:
     return {row["id"]: row for row in rows}
 
 
-def program(folder: Path, text: str, name: str = "feed") -> Path:
+def program(folder: Path, text: str, name: str = "tracker") -> Path:
     """A program of the user's on no path."""
     path = folder / name
     path.write_text(f"#!/bin/sh\n{text}\n")
@@ -54,10 +54,10 @@ def test_beads_by_name_become_items_and_ten_times_is_once(loop: Caller, tmp_path
 def test_a_commands_output_goes_through_an_expression_and_the_command_sees_few_variables(
     loop: Caller, tmp_path: Path
 ) -> None:
-    feed = program(tmp_path, 'printf \'{"list": [{"n": 7, "t": "%s"}]}\' "$BD_RIG/$SECRET/$1"')
+    tracker = program(tmp_path, 'printf \'{"list": [{"n": 7, "t": "%s"}]}\' "$BD_RIG/$SECRET/$1"')
     loop.environ = {**loop.environ, "BD_ACTOR": "me", "BD_RIG": "app", "SECRET": "hidden"}
     said = loop(
-        "queue", "import", "--command", f"{feed} 'two words;'", "--items", '.list[] | {id: "n-\\(.n)", title: .t}'
+        "queue", "import", "--command", f"{tracker} 'two words;'", "--items", '.list[] | {id: "n-\\(.n)", title: .t}'
     )
     assert said.code == 0, said
     assert queue(loop)["n-7"]["title"] == "app//two words;"
@@ -137,7 +137,7 @@ def test_an_expression_also_chooses_from_a_file(loop: Caller) -> None:
     assert queue(loop)["X-1"]["title"] == "do it"
 
 
-def test_the_known_feeds_are_commands_and_expressions() -> None:
-    assert {name: feed.command.split()[0] for name, feed in FEEDS.items()} == {"bd": "bd"}
+def test_the_known_trackers_are_commands_and_expressions() -> None:
+    assert {name: tracker.command.split()[0] for name, tracker in TRACKERS.items()} == {"bd": "bd"}
     with pytest.raises(Usage, match="empty"):
         output_of(" ", Path(), {})

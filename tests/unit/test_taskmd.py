@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.itemform import Form, parse_item
-from harness.model.taskmd import Block, derived_id, document_of, parse, render, tasks, with_fields, with_id
+from harness.model.taskmd import Block, blocks, derived_id, document_of, parse, render, with_fields, with_id
 
 PAGE = """# Backlog
 
@@ -71,7 +71,7 @@ LINES = st.sampled_from(
 
 
 def test_a_page_in_the_documented_shape() -> None:
-    found = tasks(PAGE)
+    found = blocks(PAGE)
 
     assert [(each.id, each.title, each.done, each.check, each.line) for each in found] == [
         ("task-017", "Mend the parser", False, False, 10),
@@ -97,7 +97,7 @@ def test_a_page_in_the_documented_shape() -> None:
 
 
 def test_a_block_becomes_an_item() -> None:
-    item = parse_item(document_of(tasks(PAGE)[0]), Form(), datetime(2026, 1, 1, tzinfo=UTC))
+    item = parse_item(document_of(blocks(PAGE)[0]), Form(), datetime(2026, 1, 1, tzinfo=UTC))
 
     assert (item.id, item.kind, item.priority, item.repo) == ("task-017", "bug-fix", 20, "app")
     assert item.branch is None
@@ -107,7 +107,7 @@ def test_a_block_becomes_an_item() -> None:
 def test_a_placeholder_is_no_id_and_a_completed_task_is_done() -> None:
     page = "### [task-NNN] One\n### [new] Two\n### [] Three\n### [t-4] Four\n- **completed**: 2026-01-02\n"
 
-    assert [(each.id, each.title, each.done) for each in tasks(page)] == [
+    assert [(each.id, each.title, each.done) for each in blocks(page)] == [
         (None, "One", False),
         (None, "Two", False),
         (None, "Three", False),
@@ -118,7 +118,7 @@ def test_a_placeholder_is_no_id_and_a_completed_task_is_done() -> None:
 def test_numbers_are_numbers_and_what_is_none_stays_as_typed() -> None:
     page = "### [a] A\n- **max_attempts**: 2\n- **timeout_seconds**: 1.5\n- **max_cost_usd**: cheap\n"
 
-    document = document_of(tasks(page)[0])
+    document = document_of(blocks(page)[0])
 
     assert (document["max_attempts"], document["timeout_seconds"], document["max_cost_usd"]) == (2, 1.5, "cheap")
 
@@ -137,7 +137,7 @@ def test_any_text_at_all_is_kept(page: str) -> None:
 
 @given(st.lists(LINES, max_size=12))
 def test_changed_fields_are_read_back_and_other_lines_stay(lines: list[str]) -> None:
-    for block in tasks("### [task-1] One\n" + "".join(lines)):
+    for block in blocks("### [task-1] One\n" + "".join(lines)):
         if block.check:
             continue
         changed = with_fields(block, {"repo": "new", "completed": "2026-01-02"})
@@ -155,12 +155,12 @@ def test_changed_fields_are_read_back_and_other_lines_stay(lines: list[str]) -> 
     )
 )
 def test_an_id_is_written_where_it_belongs(page: str) -> None:
-    (block,) = tasks(page)
+    (block,) = blocks(page)
 
     numbered = with_id(block, "task-007")
 
     assert (numbered.id, numbered.title, numbered.done) == ("task-007", "A title", block.done)
-    assert tasks(numbered.text)[0] == numbered
+    assert blocks(numbered.text)[0] == numbered
 
 
 def test_what_is_rendered_is_read_back() -> None:

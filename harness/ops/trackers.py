@@ -23,7 +23,7 @@ MOST_SAID = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class Tracker:
     """`command` as a person would type it; `items` makes an object for each item of what it prints."""
 
     command: str
@@ -47,7 +47,7 @@ BEADS = """
 """What `bd ready --json` prints (bd 0.47): open issues without open blockers, so their dependencies are behind them.
 Epics only hold others together. Priorities 0 to 3 are ours by name, 4 (backlog) comes after low.
 """
-FEEDS: Mapping[str, Feed] = MappingProxyType({"bd": Feed("bd ready --json --limit 0", BEADS)})
+TRACKERS: Mapping[str, Tracker] = MappingProxyType({"bd": Tracker("bd ready --json --limit 0", BEADS)})
 
 
 def output_of(command: str, cwd: Path, environ: Mapping[str, str], seconds: float = SECONDS) -> bytes:
