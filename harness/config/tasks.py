@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.config.fields import Section
 
 
-class TaskSection(Section):
+class PageSection(Section):
     """The queue as `tasks/backlog.md`, `active.md` and `completed.md`, for people who like to write it so."""
 
     enabled: bool | None = None

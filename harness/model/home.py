@@ -74,7 +74,7 @@ class Home:
         return self.state / "schedules" / schedule
 
     @property
-    def tasks(self) -> Path:
+    def pages(self) -> Path:
         """The queue as markdown, for those who asked for it."""
         return self.root / "tasks"
 

@@ -28,7 +28,7 @@ def blocks(page: str) -> list[Piece]:
     return [Loose(each.line, each.text) if isinstance(each, Block) and each.check else each for each in parse(page)]
 
 
-def tasks(page: str) -> Iterator[Block]:
+def blocks_of(page: str) -> Iterator[Block]:
     """The tasks of a page, in order."""
     return (piece for piece in blocks(page) if isinstance(piece, Block))
 

@@ -63,17 +63,17 @@ def _edited(file: Path, ours: str) -> bool:
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() not in ours.split()
 
 
-def tasks_edited(home: Home, store: StoreReader | None) -> bool:
+def pages_edited(home: Home, store: StoreReader | None) -> bool:
     """The same of the pages of tasks, where somebody asked for them."""
-    if store is None or not home.tasks.is_dir():
+    if store is None or not home.pages.is_dir():
         return False
     kept = {name: store.mirror_base(f"tasks/{name}.md") for name in TASK_PAGES}
-    return any(base is not None and _edited(home.tasks / f"{name}.md", base[0]) for name, base in kept.items())
+    return any(base is not None and _edited(home.pages / f"{name}.md", base[0]) for name, base in kept.items())
 
 
 def edits_waiting(home: Home, store: StoreReader | None) -> bool:
     """Whether anybody wrote something into one of the files that is not taken in yet."""
-    return queue_file_edited(home, store) or answers_filled_in(home) or tasks_edited(home, store)
+    return queue_file_edited(home, store) or answers_filled_in(home) or pages_edited(home, store)
 
 
 def answers_filled_in(home: Home) -> bool:

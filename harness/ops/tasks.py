@@ -77,11 +77,11 @@ def sync(desk: Desk) -> Document:
         raise Refused("tasks are switched off in config.yaml", hint="tasks: {enabled: true}, or leave it out")
     with writing(desk.home) as store:
         inbox = Inbox(desk.home, store)
-        inbox.begin_tasks(desk.now)
+        inbox.begin_pages(desk.now)
         taken = inbox.absorb(desk.now, desk.actor, desk.form, at_once=True)
         if not running(desk.home):
             with store.together():
                 inbox.export(desk.now, desk.actor, desk.form)
     lists = {name: getattr(taken, name) for name in ("added", "updated", "cancelled", "reported", "problems")}
-    facts_ = {"folder": str(desk.home.tasks), **lists, "detail": taken.detail}
+    facts_ = {"folder": str(desk.home.pages), **lists, "detail": taken.detail}
     return Document("loop.task-sync/1", facts_, exit_code=1 if taken.problems else 0)

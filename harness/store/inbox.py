@@ -9,7 +9,7 @@ from harness.model.itemform import Form
 from harness.store.decision_files import DecisionFiles
 from harness.store.mirror import Absorbed, QueueMirror
 from harness.store.sqlite import SqliteStore
-from harness.store.task_files import TaskFiles
+from harness.store.task_files import Pages
 
 
 class Inbox:
@@ -18,7 +18,7 @@ class Inbox:
     def __init__(self, home: Home, store: SqliteStore) -> None:
         self._queue = QueueMirror(home.queue_file, store)
         self._decisions = DecisionFiles(home.decisions, store)
-        self._tasks = TaskFiles(home.tasks, home.state, store)
+        self._tasks = Pages(home.pages, home.state, store)
 
     def absorb(self, now: datetime, actor: str, form: Form, *, at_once: bool = False) -> Absorbed:
         """What became of edits of any of the files. Answers first: they are about what is there already. `at_once`:
@@ -33,7 +33,7 @@ class Inbox:
         taken.problems[:0] = answers
         return taken
 
-    def begin_tasks(self, now: datetime) -> None:
+    def begin_pages(self, now: datetime) -> None:
         """Keep the pages of tasks from now on."""
         self._tasks.begin(now)
 

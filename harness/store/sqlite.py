@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from harness.store.decisions import Decisions
 from harness.store.money import Money
-from harness.store.tasks import Tasks
+from harness.store.tasks import Numbers
 
 
-class SqliteStore(Decisions, Money, Tasks):
+class SqliteStore(Decisions, Money, Numbers):
     """`harness.ports.Store` on one file; used by one thread at a time.
 
     `SqliteStore(path, gate=None, read_only=False)`: a writer creates and migrates the file, its writes wait for the

@@ -22,9 +22,9 @@ from harness.model.taskpage import (
     PAGES,
     Scribe,
     blocks,
+    blocks_of,
     joined,
     same_words,
-    tasks,
     wish_of,
 )
 from harness.model.work import WorkItem, WorkState
@@ -36,17 +36,17 @@ _OVER = frozenset({WorkState.DONE, WorkState.CANCELLED})
 _UNNAMED = frozenset({"", NOBODY, "nobody", "none", "-"})
 
 
-class TaskNumbers(Store, Protocol):
-    def next_task(self, now: datetime) -> str:
+class NumberedStore(Store, Protocol):
+    def next_block_id(self, now: datetime) -> str:
         """An id `task-NNN` that no item has."""
         ...
 
 
 @dataclass(slots=True)
-class TaskEdit:
+class PageEdit:
     """`before` are the pages as they stood last, `after` as they stand now, `edited` the names of those that differ."""
 
-    store: TaskNumbers
+    store: NumberedStore
     before: Mapping[str, str]
     after: Mapping[str, str]
     edited: Sequence[str]
@@ -60,7 +60,7 @@ class TaskEdit:
     def __post_init__(self) -> None:
         self.wish = Wish(self.store, [], self.form, self.now, self.actor, REMOVED)
         self._pages = {name: blocks(self.after[name]) for name in PAGES}
-        self._known = {block.id: (name, block) for name in PAGES for block in tasks(self.before[name]) if block.id}
+        self._known = {block.id: (name, block) for name in PAGES for block in blocks_of(self.before[name]) if block.id}
 
     def apply(self) -> Mapping[str, str]:
         """Everything but what is missing; the pages as they should be then. Raises Usage naming page and line."""
@@ -88,7 +88,9 @@ class TaskEdit:
         pieces, written = self._pages[name], {block.id for page in PAGES for block in self._blocks(page)}
         for at, piece in enumerate(pieces):
             if isinstance(piece, Block) and piece.id is None:
-                given = next(each for each in iter(lambda: self.store.next_task(self.now), "") if each not in written)
+                given = next(
+                    each for each in iter(lambda: self.store.next_block_id(self.now), "") if each not in written
+                )
                 pieces[at] = with_id(piece, given)
 
     def _placed(self) -> list[tuple[str, Block]]:

@@ -31,13 +31,13 @@ from harness.model.taskpage import (
     Scribe,
     appended,
     blocks,
+    blocks_of,
     joined,
     place_of,
-    tasks,
 )
 from harness.model.work import UNFINISHED, WorkItem, WorkState
 from harness.store.own_file import OwnFile, keep_conflict, sha256, unfit
-from harness.store.task_edit import TaskEdit, TaskNumbers
+from harness.store.task_edit import NumberedStore, PageEdit
 from harness.store.task_news import news
 from harness.store.wish import Absorbed
 
@@ -49,7 +49,7 @@ _EVERY = timedelta(seconds=1)
 _SHOWN = (*sorted(UNFINISHED), WorkState.PARKED)
 
 
-class TaskStore(TaskNumbers, Protocol):
+class PagesStore(NumberedStore, Protocol):
     def together(self) -> AbstractContextManager[None]: ...
     def journal_head(self) -> int: ...
     def mirror_base(self, path: str) -> tuple[str, str] | None: ...
@@ -61,10 +61,10 @@ class _Unsettled(Exception):
     """Ends a transaction that came too early."""
 
 
-class TaskFiles:
+class Pages:
     """Both directions of the three pages. Blocking; used where the store is used."""
 
-    def __init__(self, folder: Path, state: Path, store: TaskStore) -> None:
+    def __init__(self, folder: Path, state: Path, store: PagesStore) -> None:
         self._files = {name: OwnFile(folder / f"{name}.md", f"tasks/{name}.md", store) for name in PAGES}
         self._state = state
         self._store = store
@@ -119,7 +119,7 @@ class TaskFiles:
             return Absorbed()
         before = self._bases()
         raw = {name: self._read(name) for name in edited}
-        edit = TaskEdit(self._store, before, before | raw, edited, form, now, actor)
+        edit = PageEdit(self._store, before, before | raw, edited, form, now, actor)
         pages = edit.apply()
         wish = edit.wish
         if missing := edit.missing():
@@ -157,7 +157,7 @@ class TaskFiles:
             text = raw.decode()
         except UnicodeDecodeError as exc:
             raise Usage(f"{name}.md is not UTF-8 at byte {exc.start}", hint="save it as UTF-8") from exc
-        if not text.strip() and any(tasks(self._bases()[name])):
+        if not text.strip() and any(blocks_of(self._bases()[name])):
             raise Usage(f"{name}.md is empty", hint="take single tasks out, or delete the file to have it written anew")
         return text
 

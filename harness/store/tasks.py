@@ -10,8 +10,8 @@ _NUMBERS = "tasks/next"
 """Where the next one is kept, beside what the pages held last."""
 
 
-class Tasks(Journal):
-    def next_task(self, now: datetime) -> str:
+class Numbers(Journal):
+    def next_block_id(self, now: datetime) -> str:
         """An id `task-NNN` that no item has; the number after it is kept, so that nobody counts the queue."""
         kept = self.mirror_base(_NUMBERS)
         number = int(kept[1]) if kept is not None else self._after_highest()

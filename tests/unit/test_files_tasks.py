@@ -12,7 +12,7 @@ from harness.model.outcome import Claimed, Disposition
 from harness.model.work import WorkState
 from harness.ports import Settlement
 from harness.store.sqlite import SqliteStore
-from harness.store.task_files import TaskFiles
+from harness.store.task_files import Pages
 from tests.kit.stores import NOW, RULES, WORK, add, back, item, later, lease
 
 S = WorkState
@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def files(store, folder, tmp_path):
-    made = TaskFiles(folder, tmp_path / "state", store)
+    made = Pages(folder, tmp_path / "state", store)
     made.begin(NOW)
     return made
 
@@ -83,7 +83,7 @@ def both(files):
 
 
 def test_nothing_exists_until_somebody_asks(store, tmp_path):
-    quiet = TaskFiles(tmp_path / "tasks", tmp_path / "state", store)
+    quiet = Pages(tmp_path / "tasks", tmp_path / "state", store)
     add(store, item("a"))
     assert not absorb(quiet)
     assert not export(quiet)
@@ -338,7 +338,7 @@ def test_an_edit_is_never_written_over(store, files, folder):
 def test_a_crash_before_the_ids_are_on_the_page_gives_no_second_ones(store, files, folder, tmp_path):
     edit(folder, "backlog", TASK)
     absorb(files)
-    again = TaskFiles(folder, tmp_path / "state", store)
+    again = Pages(folder, tmp_path / "state", store)
     assert not absorb(again)
     export(again)
     assert [found.id for found in store.items()] == ["task-001"]
