@@ -22,7 +22,7 @@ from harness.app.processes import LockedProcesses
 from harness.app.proving import GateProver
 from harness.app.queue_file import EngineMirror
 from harness.app.regenerating import Regenerator
-from harness.app.reload import Readers, lane_caps
+from harness.app.reload import Readers
 from harness.app.scheduling import Scheduling, make_scheduling
 from harness.app.turns import turns
 from harness.clock import SystemClock, slept_seconds
@@ -114,8 +114,9 @@ class Parts:
         self.lock.check_held()
 
     def worker(self, course: Course) -> Worker:
-        self.readers.lanes.update(lane_caps(self.loaded))
-        rules = LeaseRules(self.state.actor, self.readers.lanes, self.default_repository)
+        readers = self.readers
+        readers.take_rules(self.loaded)
+        rules = LeaseRules(self.state.actor, readers.lanes, self.default_repository, repositories=readers.repositories)
         doors = self.guards.doors(course.workers)
         return Worker(WorkerTools(self.books, self.clock, self.state, rules, self.attempt, doors), course)
 
@@ -203,7 +204,7 @@ def _wherever_work_is_done(parts: Parts, processes: LockedProcesses) -> tuple[Co
     home, books, clock, state = parts.home, parts.books, parts.clock, parts.state
     wal = home.database.with_name(home.database.name + "-wal")
     return (
-        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file, *places(home.pages)], [home.decisions]),
+        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file, *places(home.tasks)], [home.decisions]),
         parts.interrupt_watch,
         *parts.guards.components,
         DiskWatch(books, clock, state, lambda: _free(home)),

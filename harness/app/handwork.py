@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from harness import fs
 from harness.app.build import Parts
 from harness.app.merging import with_parts
+from harness.app.reload import repository_rules
 from harness.app.rendering import SESSION
 from harness.engine.evidence import CUT_OFF
 from harness.engine.hand_in import HandIn
@@ -95,9 +96,9 @@ async def _leased(parts: Parts, item: str) -> AsyncIterator[Lease]:
     with FileLock(parts.home.owners / f"{owner}.lock"):
         boot, now = boot_id(), parts.clock.now()
         await parts.books(lambda s: s.register(owner, pid=me.pid, boot=boot, start=me.start, kind="hand", now=now))
-        default = parts.default_repository
+        default, rules = parts.default_repository, repository_rules(parts.loaded)
         try:
-            yield await parts.books(lambda s: s.lease_by_hand(owner, item, default, parts.clock.now()))
+            yield await parts.books(lambda s: s.lease_by_hand(owner, item, default, parts.clock.now(), rules))
         finally:
             await _forget(parts, owner)
 

@@ -21,7 +21,7 @@ from harness.engine.interrupts import Interrupts
 from harness.model.environment import agents_share
 from harness.model.errors import HarnessError
 from harness.model.home import Home
-from harness.ports import Agent, Journalist, Prompts
+from harness.ports import Agent, Journalist, Prompts, RepositoryRules
 
 AT_START = frozenset(
     {
@@ -37,7 +37,7 @@ AT_START = frozenset(
 class Readers:
     """Whatever reads the configuration while a loop runs. Attempts ask them anew, so the next one has the new values.
 
-    `lanes` is the mapping that the worker's rules hold: it is changed in place.
+    `lanes` and `repositories` are the mappings that the worker's rules hold: they are changed in place.
     """
 
     planner: ConfigPlanner
@@ -47,6 +47,7 @@ class Readers:
     environments: Environments
     mirror: EngineMirror
     lanes: dict[str, int | None] = field(default_factory=dict)
+    repositories: dict[str, RepositoryRules] = field(default_factory=dict)
 
     def take(self, loaded: Loaded, agents: Mapping[str, Agent]) -> None:
         """All at once, between two steps of the event loop."""
@@ -56,12 +57,23 @@ class Readers:
         self.interrupts.max_consecutive_failures = loaded.config.harness.max_consecutive_failures
         self.environments.extra = loaded.environment()
         self.mirror.take(loaded)
+        self.take_rules(loaded)
+
+    def take_rules(self, loaded: Loaded) -> None:
+        """What leases must respect."""
         self.lanes.clear()
-        self.lanes.update(lane_caps(loaded))
+        self.lanes.update({name: lane.running for name, lane in loaded.config.lanes.items()})
+        self.repositories.clear()
+        self.repositories.update(repository_rules(loaded))
 
 
-def lane_caps(loaded: Loaded) -> Mapping[str, int | None]:
-    return {name: lane.running for name, lane in loaded.config.lanes.items()}
+def repository_rules(loaded: Loaded) -> Mapping[str, RepositoryRules]:
+    """Only of repositories that ask for something: the others cost a lease nothing."""
+    rules = {
+        repo.name: RepositoryRules(repo.running, repo.resources, one_scope=repo.overlap != "allow")
+        for repo in loaded.config.repositories
+    }
+    return {name: rule for name, rule in rules.items() if rule != RepositoryRules()}
 
 
 @dataclass(slots=True)

@@ -31,6 +31,8 @@ _FLAGS = {
     "--model": "model",
     "--branch": "branch",
     "--assigned": "assigned",
+    "--on-failure": "on_failure",
+    "--dedupe": "dedupe",
 }
 _ALIASES = {"--kind": "--type", "--repo": "--rig"}
 _LISTS = {"--depends-on": "depends_on", "--scope": "scope", "--resource": "resources", "--label": "labels"}
@@ -89,6 +91,7 @@ def _checked(answer: Document, where: output.Screen) -> Iterable[str]:
     if facts["detail"]:
         yield facts["detail"]
     yield from (where.style(f"✗ {problem}", "red") for problem in facts["problems"])
+    yield from (where.style(f"· {each}", "yellow") for each in (*facts["held"], *facts["overlaps"]))
     shown = ", ".join(f"{number} {state}" for state, number in facts["counts"].items() if number)
     yield f"queue: {shown or 'empty'}"
 

@@ -28,6 +28,7 @@ def _lines(answer: Document, where: Screen) -> Iterable[str]:
         yield from _part("help", str(found.rule["hint"]))
     yield from _part("seen", found.evidence)
     yield from _part("symptom", found.symptom)
+    yield from _part("same", found.sameness)
     for attempt in found.attempts:
         ended = attempt["outcome"] or attempt["phase"]
         ending = f" ({attempt['ending']})" if attempt["ending"] else ""

@@ -29,12 +29,12 @@ from harness.config.fields import (
 )
 from harness.config.gates import AnyGate, GateSection, guards
 from harness.config.integration import IntegrationSection
+from harness.config.order import OrderKeys
 from harness.config.resources import BudgetSection, PressureSection, WatchSection
 from harness.config.schedules import Schedules
 from harness.config.schedules import contradictions as in_schedules
 from harness.config.secret import Secret
 from harness.config.workspaces import OutfitKeys, WorkspaceSection
-from harness.config.tasks import PageSection
 from harness.config.tasks import TaskSection
 from harness.model.policy import PolicyRule
 from harness.model.review import REVIEW
@@ -173,7 +173,7 @@ AgentSection = Annotated[
 ]
 
 
-class RepositorySection(OutfitKeys, Overrides):
+class RepositorySection(OutfitKeys, OrderKeys, Overrides):
     """A repository that work is done in."""
 
     name: Name
@@ -368,7 +368,8 @@ class Config(Section):
     """What recurs, by name: items that are added, commands that are run."""
     decisions: DecisionSection = DecisionSection()
     """How long questions wait for a person."""
-    tasks: PageSection = PageSection()
+    budgets: BudgetSection = BudgetSection()
+    tasks: TaskSection = TaskSection()
     """Whether the queue is kept as markdown too."""
     """What all work together may cost."""
     pressure: PressureSection = PressureSection()

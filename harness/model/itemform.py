@@ -12,21 +12,22 @@ from typing import Any
 
 from harness.model.errors import Usage
 from harness.model.text import encodable
-from harness.model.work import PRIORITIES, WorkItem, check_id, priority, rank_at
+from harness.model.work import ON_FAILURE, PRIORITIES, Apart, WorkItem, check_id, priority, rank_at
 
-ALIASES: Mapping[str, str] = MappingProxyType({"type": "kind", "rig": "repo"})
-"""The guide's words for ours; both are read, `queue.json` is written with the guide's."""
+ALIASES: Mapping[str, str] = MappingProxyType({"type": "kind", "rig": "repo", "dedupe": "dedupe_key"})
+"""Other words for ours; both are read, `queue.json` is written with the former."""
 
 OURS = frozenset(
     {
         *("state", "reason", "attempts", "rescues", "deferrals", "fence", "outcome", "continuation", "source"),
-        *("rank_at", "created_at", "updated_at", "dedupe_key"),
+        *("rank_at", "created_at", "updated_at", "sightings", "last_seen_at", "regression_of"),
     }
 )
 """Keys that we write and that say nothing about what is wished: read back, they are left alone."""
 
 MOST_DEPTH = 64
 MOST_ATTEMPTS = 1_000_000
+MOST_KEY = 500
 YEARS = (1970, 9000)
 
 
@@ -42,10 +43,10 @@ class Form:
     kind_lanes: Mapping[str, str] = field(default_factory=dict)
     max_attempts: int = 3
     source: str = "cli"
-
     default_repository: str | None = None
     apart: Apart = field(default_factory=dict)
     task_files: bool | None = None
+
 
 def new_item_id() -> str:
     """`wrk_` and 8 hex digits."""
@@ -134,13 +135,13 @@ def rank_after(item: WorkItem, changes: Mapping[str, Any], lanes: Mapping[str, f
 
 
 def _check_storable(key: str, value: Any) -> None:
+    if isinstance(value, str) and value.isascii() and key.isascii() and "\0" not in value and "\0" not in key:
+        return  # nearly all there is: a large import asks a million times
     if (flaw := unstorable([key, value])) is not None:
         name = _shown(key).strip("'")
         raise Usage(f"{name}: {flaw}", hint="plain JSON that can be written again as it was read")
 
 
-    if isinstance(value, str) and value.isascii() and key.isascii() and "\0" not in value and "\0" not in key:
-        return  # nearly all there is: a large import asks a million times
 def unstorable(value: Any) -> str | None:
     """What keeps a value read from JSON from being stored and written again, in words; None if nothing does."""
     open_ones = [(value, 0)]
@@ -223,6 +224,18 @@ def _moment(value: Any) -> datetime:
     return at
 
 
+def _rule(value: Any) -> str:
+    if value not in ON_FAILURE:
+        raise ValueError
+    return str(value)
+
+
+def _key(value: Any) -> str:
+    if len(_word(value)) > MOST_KEY:
+        raise ValueError
+    return _word(value)
+
+
 _NAME = "a name: text that is not empty"
 _LIST = "a list of texts, or one text"
 _READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = MappingProxyType(
@@ -235,6 +248,7 @@ _READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = MappingProxyType(
         "priority": (_priority, f"{', '.join(PRIORITIES)}, or a number from 0 to 99"),
         "lane": (_word, _NAME),
         "depends_on": (_ids, "a list of item ids"),
+        "on_failure": (_rule, f"one of {', '.join(ON_FAILURE)}: what it does when one that it depends on fails"),
         "not_before": (_moment, "a time such as 2026-01-31T06:00 or 2026-01-31T06:00:00+01:00"),
         "max_attempts": (_count, f"a whole number from 1 to {MOST_ATTEMPTS}"),
         "agent": (_word, _NAME),
@@ -246,6 +260,7 @@ _READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = MappingProxyType(
         "timeout_seconds": (_amount, "a number of seconds above 0"),
         "max_cost_usd": (_amount, "a number of US dollars above 0"),
         "labels": (_words, _LIST),
+        "dedupe_key": (_key, f"text of at most {MOST_KEY} characters that says what is the same"),
     }
 )
 _DEFAULTS = WorkItem(id="none", title="")
@@ -283,7 +298,8 @@ def item_document(item: WorkItem) -> dict[str, Any]:
     """Everything about an item; its own keys beside ours, so that it can be read back."""
     document = asdict(item) | {"state": item.state.value, "priority": shown_priority(item.priority)}
     del document["extra"]
-    times = {name: _iso(getattr(item, name)) for name in ("not_before", "rank_at", "created_at", "updated_at")}
+    moments = ("not_before", "last_seen_at", "rank_at", "created_at", "updated_at")
+    times = {name: _iso(getattr(item, name)) for name in moments}
     lists = {name: list(getattr(item, name)) for name in ("depends_on", "scope", "resources", "labels")}
     return {**item.extra, **document, **times, **lists}
 
@@ -298,6 +314,8 @@ def mirror_row(item: WorkItem) -> dict[str, Any]:
         value = getattr(item, name)
         if value not in {None, ()}:
             row[name] = list(value) if isinstance(value, tuple) else _iso(value) if name == "not_before" else value
+    row |= {} if item.on_failure == "hold" else {"on_failure": item.on_failure}
+    row |= {} if item.dedupe_key is None else {"dedupe": item.dedupe_key}
     return row | {key: value for key, value in item.extra.items() if key not in row}
 
 

@@ -81,6 +81,10 @@ def rank_at(created_at: datetime, lane_handicap_hours: float, item_priority: int
     return created_at + timedelta(hours=lane_handicap_hours + item_priority)
 
 
+Apart = Mapping[str | None, str]
+"""Repositories in which an item is refused whose scope overlaps that of an unfinished one: by what an item may call it
+(None = it names none), its name.
+"""
 HAND = "hand"
 
 

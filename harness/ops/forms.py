@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from harness.config.load import Loaded, load
 from harness.model.home import Home
 from harness.model.itemform import Form
+from harness.model.work import Apart
 
 
 def form_of(loaded: Loaded, source: str) -> Form:
@@ -17,10 +18,17 @@ def form_of(loaded: Loaded, source: str) -> Form:
         kind_lanes={name: kind.lane for name, kind in config.kinds.items()},
         max_attempts=config.harness.max_attempts,
         source=source,
-    )
         task_files=config.tasks.enabled,
         default_repository=loaded.default_repository,
         apart=_apart(loaded),
+    )
+
+
+def _apart(loaded: Loaded) -> Apart:
+    known = loaded.config.repositories
+    names: dict[str | None, str] = {repo.name: repo.name for repo in known if repo.overlap == "refuse"}
+    default = loaded.default_repository
+    return names | ({None: default} if default is not None and default in names else {})
 
 
 def form_at(home: Home, environ: Mapping[str, str], source: str) -> Form:

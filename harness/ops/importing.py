@@ -124,7 +124,7 @@ def import_(desk: Desk, found: Iterator[Record], name: str, *, dry_run: bool = F
 
     kept = () if dry_run or len(wished) < MASS else _kept_before(desk)
     with order(desk) as (store, absorbed), _tried(store) if dry_run else store.together():
-        answers = store.add(wished, actor=desk.actor, now=desk.now)
+        answers = store.add(wished, actor=desk.actor, now=desk.now, apart=desk.form.apart)
     added = [answer.id for answer in answers if answer.applied]
     known = [answer.detail for answer in answers if not answer.applied]
     word = "would be added" if dry_run else "added"

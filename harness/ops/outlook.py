@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.model.errors import HarnessError
 from harness.model.home import Home
 from harness.model.journal import Integration, Pause
-from harness.model.work import PRIORITIES, WorkItem, WorkState
+from harness.model.work import FAILED, PRIORITIES, WorkItem, WorkState
 from harness.ops.decisions import open_question, ways
 from harness.ops.dossiers import dossier
 from harness.ops.followups import unfinished
+from harness.ops.room import no_room
 from harness.ops.snapshot import FILE_SOURCE, sentence
 from harness.ops.workers import at_work
 from harness.store.reader import StoreReader
@@ -80,7 +80,8 @@ def _ready(place: Place, item: WorkItem) -> str:
     if item.assigned:
         taken = f"{item.assigned} takes it by ./loop queue take {item.id}"
         return f"it is assigned to {item.assigned}: only a loop whose BD_ACTOR is {item.assigned} leases it; {taken}"
-    return _lane_full(place, item) or "leased as soon as a worker is free, in the order of ./loop queue show"
+    full = no_room(place.home, place.environ, store, item)
+    return full or "leased as soon as a worker is free, in the order of ./loop queue show"
 
 
 def _holds(pause: Pause, item: WorkItem) -> bool:
@@ -92,26 +93,12 @@ def _holds(pause: Pause, item: WorkItem) -> bool:
     return pause.scope in {"loop", "credential", f"item:{item.id}", f"kind:{item.kind}", f"repo:{item.repo}"}
 
 
-def _lane_full(place: Place, item: WorkItem) -> str:
-    """Asked last: only here the configuration is needed, and it costs more than all the rest."""
-    from harness.config.load import load  # noqa: PLC0415
-
-    try:
-        lane = load(place.home.root, place.environ).config.lanes.get(item.lane)
-    except HarnessError:
-        return f"the configuration cannot be read, so nothing is known of its lane {item.lane}: ./loop config check"
-    busy = [each.id for each in place.store.items(states=(WorkState.LEASED,), limit=1000) if each.lane == item.lane]
-    if lane is None or lane.running is None or len(busy) < lane.running:
-        return ""
-    return f"its lane {item.lane} is full: {', '.join(busy)} ({lane.running} at a time)"
-
-
 def _blocked(store: StoreReader, item: WorkItem) -> str:
     needs = [(name, store.item(name)) for name in item.depends_on]
-    stuck = [name for name, found in needs if found is None or found.state in _FINISHED - {WorkState.DONE}]
-    if stuck:
+    stuck = [name for name, found in needs if found is None or found.state in FAILED]
+    if stuck and item.on_failure == "hold":
         return f"never by itself, {stuck[0]} will not be done: ./loop why {stuck[0]}, ./loop queue retry {stuck[0]}"
-    waits = [name for name, found in needs if found is not None and found.state is not WorkState.DONE]
+    waits = [name for name, found in needs if found is not None and found.state not in FAILED | {WorkState.DONE}]
     return f"ready when {', '.join(waits)} is done: ./loop why {waits[0]}" if waits else "ready with the next change"
 
 

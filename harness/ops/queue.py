@@ -112,13 +112,18 @@ def notes_of(absorbed: Absorbed) -> tuple[str, ...]:
 
 
 def check(desk: Desk) -> Document:
-    """Take in edits of the file, and name everything in the queue that could not be worked on (exit 1)."""
+    """Take in edits of the file, and name everything in the queue that could not be worked on (exit 1); beside it, what
+    waits for another item though nothing is wrong with it: overlapping scopes, dependencies that failed.
+    """
+    from harness.ops.room import held_up, overlaps  # noqa: PLC0415 - looking needs none of it
+
     with order(desk) as (store, absorbed):
         items = store.items(states=sorted(UNFINISHED), limit=EXPORTED)
         counts = {state.value: number for state, number in store.counts().items()}
+        waits = {"overlaps": overlaps(items, desk.form), "held": held_up(store)}
     taken = {name: getattr(absorbed, name) for name in ("added", "updated", "cancelled", "reported")}
     problems = [*absorbed.problems, *_unworkable(items, desk.form)]
-    facts = {**taken, "detail": absorbed.detail, "problems": problems, "counts": counts}
+    facts = {**taken, "detail": absorbed.detail, "problems": problems, **waits, "counts": counts}
     return Document("loop.queue-check/1", facts, exit_code=1 if problems else 0)
 
 
@@ -138,13 +143,17 @@ def take_edits(desk: Desk) -> tuple[str, ...]:
 
 
 def add(desk: Desk, document: Mapping[str, Any]) -> Change:
-    """Add one item. An id that exists: not applied, exit 1, naming its state (contract 3). Raises Usage."""
+    """Add one item. An id that exists: not applied, exit 1, naming its state (contract 3). The same as an open one: not
+    applied, exit 0, naming that one. Raises Usage.
+    """
     form = desk.form
     item = parse_item(document, form, desk.now)
     with order(desk) as (store, absorbed):
-        (answer,) = store.add([item], actor=desk.actor, now=desk.now)
+        (answer,) = store.add([item], actor=desk.actor, now=desk.now, apart=form.apart)
     detail = f"{answer.id} added: {answer.detail}" if answer.applied else answer.detail
-    return Change(answer.id, answer.applied, detail, exit_code=0 if answer.applied else 1, notes=notes_of(absorbed))
+    # Another id: it was found once more, and that is on record as asked.
+    taken = answer.applied or answer.id != item.id
+    return Change(answer.id, answer.applied, detail, exit_code=0 if taken else 1, notes=notes_of(absorbed))
 
 
 def remove(desk: Desk, given: str) -> Change:

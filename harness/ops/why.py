@@ -12,6 +12,7 @@ from harness.model.home import Home
 from harness.model.journal import AttemptRow, Entry
 from harness.model.outcome import ENDINGS
 from harness.model.session import Role, SessionRow, SessionStatus
+from harness.model.work import WorkItem
 from harness.ops import sessions
 from harness.ops.answers import Document
 from harness.ops.books import full_id, reading, reading_if_any
@@ -41,7 +42,8 @@ ASK_WHY = "./loop why ITEM"
 class Why:
     """`because` in one sentence; `rule` is the row of ENDINGS that decided, `evidence` what a person needs to see.
 
-    `symptom` is the fingerprint of a parked item's last failure.
+    `symptom` is the fingerprint of a parked item's last failure, `sameness` how often it was found and what it comes
+    back after.
     """
 
     subject: str
@@ -54,6 +56,7 @@ class Why:
     attempts: tuple[Mapping[str, Any], ...] = ()
     entries: tuple[Entry, ...] = ()
     symptom: str = ""
+    sameness: str = ""
 
 
 def why(home: Home, subject: str, environ: Mapping[str, str]) -> Document:
@@ -90,7 +93,16 @@ def _item(home: Home, store: StoreReader, name: str, environ: Mapping[str, str])
         attempts=tuple(_told(attempt) for attempt in attempts),
         entries=tuple(_entries(store, item=name))[-SHOWN_ENTRIES:],
         symptom=known["symptom"] if known is not None else "",
+        sameness=_sameness(item),
     )
+
+
+def _sameness(item: WorkItem) -> str:
+    last = item.last_seen_at
+    when = f", the last time at {last.astimezone().isoformat(timespec='seconds')}" if last is not None else ""
+    seen = [f"found {item.sightings} times{when}"] if item.sightings > 1 else []
+    back = item.regression_of
+    return "\n".join([*seen, *([f"a regression: {back} was done for the same; ./loop why {back}"] if back else [])])
 
 
 def _session_of(store: StoreReader, attempt: AttemptRow | None) -> str | None:

@@ -72,6 +72,7 @@ __all__ = [
     "Records",
     "Reply",
     "RepositoryRef",
+    "RepositoryRules",
     "Runner",
     "Scrubbed",
     "Seal",

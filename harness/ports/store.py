@@ -14,7 +14,7 @@ from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integr
 from harness.model.outcome import Disposition, Outcome
 from harness.model.schedule import Due, Firing, Rule, Standing
 from harness.model.session import SessionRow, SessionStatus
-from harness.model.work import Continuation, Lease, Phase, WorkItem, WorkState
+from harness.model.work import Apart, Continuation, Lease, Phase, WorkItem, WorkState
 
 T = TypeVar("T")
 
@@ -95,7 +95,12 @@ class Store(Protocol):
     """
 
     # items
-    def add(self, items: Sequence[WorkItem], *, actor: str, now: datetime) -> Sequence[Added]: ...
+    def add(
+        self, items: Sequence[WorkItem], *, actor: str, now: datetime, apart: Apart | None = None
+    ) -> Sequence[Added]:
+        """An item whose scope overlaps that of an unfinished one is not added where `apart` says so."""
+        ...
+
     def item(self, item: str) -> WorkItem | None: ...
     def items(
         self, *, states: Sequence[WorkState] = (), limit: int = 50, after: str | None = None
@@ -129,8 +134,17 @@ class Store(Protocol):
         """A person's item goes back to the queue, unassigned. Raises NotFound, Refused if nobody has it."""
         ...
 
-    def lease_by_hand(self, owner: str, item: str, default_repository: str | None, now: datetime) -> Lease:
-        """Lease what a person hands in, to prove it. Raises NotFound, Refused if nobody has it or it is leased."""
+    def lease_by_hand(
+        self,
+        owner: str,
+        item: str,
+        default_repository: str | None,
+        now: datetime,
+        repositories: Mapping[str, RepositoryRules] | None = None,
+    ) -> Lease:
+        """Lease what a person hands in, to prove it. Raises NotFound, Refused if nobody has it, it is leased, or
+        another item has a resource that it needs.
+        """
         ...
 
     # questions to a person

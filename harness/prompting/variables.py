@@ -126,7 +126,8 @@ def choose_template(item: WorkItem, kind_template: str, *, conflict: bool = Fals
 
 
 def _item(item: WorkItem, fence: Fence, expects: str, template: str) -> dict[str, Any]:
-    extra = json.dumps(dict(item.extra), ensure_ascii=False, indent=2, default=str) if item.extra else ""
+    fields = dict(item.extra) | ({"regression_of": item.regression_of} if item.regression_of else {})
+    extra = json.dumps(fields, ensure_ascii=False, indent=2, default=str) if fields else ""
     return {
         "id": item.id,
         "kind": item.kind,

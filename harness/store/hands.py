@@ -10,9 +10,10 @@ While a person has an item its continuation is `hand`; whatever it is settled to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from harness.model.errors import Refused
 from harness.model.journal import Integration
@@ -20,6 +21,9 @@ from harness.model.work import HAND, Continuation, Lease, WorkItem, WorkState
 from harness.store import rows
 from harness.store.followups import Followups
 from harness.store.pauses import Barriers
+
+if TYPE_CHECKING:
+    from harness.ports import RepositoryRules
 
 _OVER = frozenset({WorkState.DONE, WorkState.CANCELLED})
 
@@ -58,8 +62,15 @@ class Hands(Followups):
             self._hold(item, now, actor)
             return self._item(item)
 
-    def lease_by_hand(self, owner: str, item: str, default_repository: str | None, now: datetime) -> Lease:
-        """Raises NotFound; Refused if it is leased, or nobody has it."""
+    def lease_by_hand(
+        self,
+        owner: str,
+        item: str,
+        default_repository: str | None,
+        now: datetime,
+        repositories: Mapping[str, RepositoryRules] | None = None,
+    ) -> Lease:
+        """Raises NotFound; Refused if it is leased, nobody has it, or another item has what it needs."""
         # Here, not above: see items._answer.
         from harness.ports import LeaseRules  # noqa: PLC0415
 
@@ -67,7 +78,7 @@ class Hands(Followups):
             found = self._held_by_hand(item)
             self.run("lease_offer", id=item)
             self.run("lease_named", id=item, owner=owner, now=rows.ms(now))
-            rules = LeaseRules(found.assigned or owner, {}, default_repository)
+            rules = LeaseRules(found.assigned or owner, {}, default_repository, repositories=repositories or {})
             return self._granted(self._item(item), owner, rules, Barriers(), now)
 
     def _held_by_hand(self, item: str) -> WorkItem:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from harness.model.dependencies import Way
 from harness.model.errors import IllegalMove, Refused, Usage
 from harness.model.journal import Entry
-from harness.model.work import TRANSITIONS, Continuation, WorkItem, WorkState, check_id, rank_at
+from harness.model.work import TRANSITIONS, Apart, Continuation, WorkItem, WorkState, check_id, rank_at
 from harness.store import rows
 from harness.store.database import known
 from harness.store.dependencies import Dependencies, refuse_cycle, resting, state_of
+from harness.store.overlaps import Overlaps
 from harness.store.questions import Questions
 
 if TYPE_CHECKING:
@@ -32,26 +33,31 @@ _RESTING = frozenset({_S.BLOCKED, _S.DELAYED, _S.READY})
 _OVER = frozenset({_S.DONE, _S.CANCELLED})
 
 
-class Items(Dependencies, Questions):
+class Items(Dependencies, Questions, Overlaps):
     """The queue as operators and sources see it. Leases are elsewhere."""
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
-    def add(self, items: Sequence[WorkItem], *, actor: str, now: datetime) -> Sequence[Added]:
+    def add(
+        self, items: Sequence[WorkItem], *, actor: str, now: datetime, apart: Apart | None = None
+    ) -> Sequence[Added]:
         """Add items in one transaction; they may depend on one another in any order.
 
-        Raises Usage, and adds none, for an ill-formed id, an unknown dependency or a cycle.
+        One whose scope overlaps that of an unfinished item is not added where `apart` says so. Raises Usage, and adds
+        none, for an ill-formed id, an unknown dependency or a cycle.
         """
         _check_new(items)
         with self.together():
-            answers = [self._insert(item, actor, now) for item in items]
+            answers = [self._insert(item, actor, now, apart) for item in items]
             new = [item for item, answer in zip(items, answers, strict=True) if answer.applied]
             for item in new:
                 self._write_deps(item.id, item.depends_on)
             held = {item.id: self._hold(item.id, now, actor) for item in new if item.depends_on}
             return [replace(a, detail=held.get(a.id) or a.detail) if a.applied else a for a in answers]
 
-    def _insert(self, item: WorkItem, actor: str, now: datetime) -> Added:
+    def _insert(self, item: WorkItem, actor: str, now: datetime, apart: Apart | None) -> Added:
+        if overlap := self._overlapping(item, apart):
+            return _answer(item.id, overlap, applied=False)
         created = item.created_at or now
         state = item.state if item.state not in _RESTING else resting(item.not_before, now)
         stored = replace(
@@ -208,9 +214,9 @@ class Items(Dependencies, Questions):
             self._refuse_twin(item)
         values = rows.item_row(replace(item, state=state, reason=reason, updated_at=now))
         self.run("item_move", **values)
-        data = {"from": item.state.value, "to": state.value, "reason": reason, "outcome": item.outcome}
         if item.state is _S.WAITING:
             self.close_questions(item.id, reason, actor, now)
+        data = {"from": item.state.value, "to": state.value, "reason": reason, "outcome": item.outcome}
         self.record(Entry(now, kind, actor, item=item.id, data=data))
 
     def _refuse_twin(self, item: WorkItem) -> None:

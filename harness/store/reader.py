@@ -64,6 +64,14 @@ class StoreReader(Database):
         position = {"updated_at": 1 << 62, "seq": 0} if newest else {k: last[k] for k in ("updated_at", "seq")}
         return self.stream("items_finished", states=rows.names(states), limit=limit, **position)
 
+    def resources(self) -> Mapping[str, str]:
+        """Which item has which resource now, by name."""
+        return {row["name"]: row["item"] for row in self.all("resources_out")}
+
+    def held_up(self, limit: int) -> Sequence[tuple[str, str, str]]:
+        """Blocked items with the failed one that each waits for, and its state."""
+        return [(row["item"], row["needs"], row["state"]) for row in self.all("deps_held_up", limit=limit)]
+
     def counts(self) -> Mapping[WorkState, int]:
         """Every state has a number."""
         found = {row["state"]: row["number"] for row in self.all("items_counted")}

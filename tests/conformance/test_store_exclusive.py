@@ -13,6 +13,7 @@ from harness.model.outcome import Disposition, Failed
 from harness.model.work import WorkState
 from harness.ports import RepositoryRules, Settlement
 from harness.store.audit import audit
+from harness.store.statements import SQL
 from tests.kit.stores import NOW, RULES, add, back, done, failed, item, later, lease
 
 S = WorkState
@@ -149,3 +150,29 @@ def test_who_goes_on_waits_too_if_another_has_what_it_needs(store):
     for each in taken:
         store.settle(each, done(), later(62))
     assert lease(store, now=later(63)).item.id == "a"
+
+
+def test_where_overlaps_are_refused_only_the_first_is_added(store):
+    apart = {"app": "app", None: "app"}
+
+    def answer(name, repo, *scope):
+        [found] = store.add([item(name, repo=repo, scope=scope)], actor="me", now=NOW, apart=apart)
+        return found.applied, found.detail
+
+    assert answer("a", None, "docs", "src/**") == (True, "ready")
+    told = "its scope src/*.py overlaps src/** of a (ready): overlap is refuse in app"
+    assert answer("b", "app", "tests", "src/*.py") == (False, told)
+    assert store.item("b") is None
+    assert answer("c", "site", "src/*.py") == (True, "ready")
+    assert answer("d", "app", "tests") == (True, "ready")
+    assert answer("e", "app") == (True, "ready")
+    assert answer("a", None, "src")[1] == "id a exists: ready; ./loop queue retry a"
+    store.settle(lease(store), done(), NOW)
+    assert answer("b", "app", "src/*.py") == (True, "ready")
+    twins = [item("x", scope=("lib/a",)), item("y", scope=("lib",))]
+    assert [each.applied for each in store.add(twins, actor="me", now=NOW, apart=apart)] == [True, False]
+
+
+def test_the_scopes_of_a_million_finished_items_are_not_looked_at(store):
+    plan = store._connection.execute(f"EXPLAIN QUERY PLAN {SQL['items_scoped']}").fetchall()
+    assert [row["detail"] for row in plan] == ["SCAN items USING INDEX items_scoped"]

@@ -86,6 +86,11 @@ ORDER BY updated_at DESC, seq DESC LIMIT :limit
 -- How many items are in each state.
 SELECT state, count(*) AS number FROM items GROUP BY state
 
+-- name: items_scoped
+-- Unfinished items with a scope, oldest first.
+SELECT id, state, repo, scope FROM items INDEXED BY items_scoped
+WHERE scope <> '[]' AND state IN ('blocked', 'delayed', 'ready', 'leased', 'waiting') ORDER BY seq
+
 -- name: deps_insert
 -- One dependency; a foreign key refuses what does not exist.
 INSERT INTO deps (item, needs, position) VALUES (:item, :needs, :position)
@@ -98,6 +103,13 @@ DELETE FROM deps WHERE item = :item
 -- What an item needs and that is not done.
 SELECT items.id, items.state FROM deps JOIN items ON items.id = deps.needs
 WHERE deps.item = :item AND items.state <> 'done' ORDER BY deps.position
+
+-- name: deps_held_up
+-- What waits for something that has failed, and holds.
+SELECT deps.item, deps.needs, need.state
+FROM items JOIN deps ON deps.item = items.id JOIN items AS need ON need.id = deps.needs
+WHERE items.state = 'blocked' AND items.on_failure = 'hold' AND need.state IN ('parked', 'cancelled')
+ORDER BY items.fresh, items.rank_at, items.seq LIMIT :limit
 
 -- name: deps_of
 -- What an item needs, finished or not.

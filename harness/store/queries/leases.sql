@@ -20,6 +20,10 @@ SELECT lane, repo, kind, exclusive, leased_at FROM items WHERE state = 'leased'
 -- What some lease has.
 SELECT name FROM resources
 
+-- name: resources_out
+-- Who has what.
+SELECT name, item FROM resources ORDER BY name
+
 -- name: resource_of
 -- Who has one.
 SELECT item FROM resources WHERE name = :resource
