@@ -50,6 +50,7 @@ from harness.engine.surroundings import DiskWatch, Intake, Pulse
 from harness.engine.timekeeper import Timekeeper
 from harness.engine.trespass import Trespass
 from harness.engine.worker import Course, Worker, WorkerTools
+from harness.gates.slots import Resources
 from harness.git.grounds import GitGrounds
 from harness.git.merge import GitMerger
 from harness.git.workspace import GitWorkspaces
@@ -171,11 +172,11 @@ def build(loaded: Loaded, journalist: Journalist, environ: Mapping[str, str], ro
     scrubber = Scrubber(books, clock, state, CliTranscripts(home.claude, Redactor(shared)))
     witnesses = (*guards.witnesses, dossiers, Bundles(books, clock, home), scrubber)
     settler = Settler(books, clock, state, records, interrupts, random.random, witnesses, planner.deadline)
-    prover = GateProver(loaded, environments, merger, home)
+    prover = GateProver(loaded, environments, merger, home, Resources(turns(home.resource, journalist)))
     aftermath = make_aftermath(books, clock, state, home, merger, prover, planner, environments)
     scheduling = make_scheduling(books, clock, state, home, merger, planner, environments)
     # a command says at once what it meets; it does not wait for somebody's gates
-    integrator = Integrator(aftermath.tools, None if role == COMMAND else turns(home, journalist))
+    integrator = Integrator(aftermath.tools, None if role == COMMAND else turns(home.turn, journalist))
     sessions = SessionTools(books, clock, state, workspaces, records, meter, guards.listeners, checkups(planner))
     grounds = GitGrounds(home.worktrees, (home.state, home.docs))
     trespass = None if fence.stands else Trespass(books, clock, state, grounds)

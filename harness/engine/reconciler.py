@@ -18,6 +18,7 @@ from harness.model.session import FINAL, SessionRow, SessionStatus
 from harness.ports import Orphan
 
 INTERVAL_SECONDS = 60.0
+LOOK_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -27,17 +28,29 @@ class Reconciler:
     tools: EvidenceTools
     settler: Settler
     name: str = "reconciler"
+    _others: tuple[str, ...] = ()
 
     async def run(self) -> None:
         while True:
-            await self.tools.clock.sleep(INTERVAL_SECONDS)
+            await self._until_due()
             await self.tick()
+
+    async def _until_due(self) -> None:
+        """A minute; less if one that lived at the last look has died meanwhile."""
+        left = INTERVAL_SECONDS
+        while left > 0:
+            nap = min(left, LOOK_SECONDS) if self._others else left
+            await self.tools.clock.sleep(nap)
+            left -= nap
+            if any(self.tools.processes.owner_is_dead(owner) for owner in self._others):
+                return
 
     async def tick(self) -> int:
         """Settle every orphan; how many there were. One that cannot be settled is said and holds nobody else up."""
         me, processes = self.tools.state.owner, self.tools.processes
         owners = await self.tools.books(lambda s: s.owners())
         dead = [o for o in owners if o != me and processes.owner_is_dead(o)]
+        self._others = tuple(o for o in owners if o != me and o not in dead)
         orphans = await self.tools.books(lambda s: s.orphans(dead)) if dead else ()
         held = {orphan.lease.owner for orphan in orphans if not await self._settled(orphan)}
         for owner in (o for o in dead if o not in held):

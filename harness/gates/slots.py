@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 class Resources:
-    """Exclusive resources by name, shared by all proofs of a loop; each is given in the order it was asked for."""
+    """Exclusive resources by name, shared by all proofs of a loop; each is given in the order it was asked for.
 
-    def __init__(self) -> None:
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+    `turns` reach over processes; without them they are those of this object.
+    """
+
+    def __init__(self, turns: Callable[[str], AbstractAsyncContextManager[object]] | None = None) -> None:
+        here: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turn = turns or here.__getitem__
 
     @asynccontextmanager
     async def hold(self, names: Iterable[str]) -> AsyncIterator[None]:
         """All of `names` at once; taken in one order everywhere, so that nobody waits in a circle."""
         async with AsyncExitStack() as held:
             for name in sorted(set(names)):
-                await held.enter_async_context(self._locks[name])
+                await held.enter_async_context(self._turn(name))
             yield
 
 

@@ -101,6 +101,10 @@ class Home:
     def owners(self) -> Path:
         return self.state / "owners"
 
+    def resource(self, name: str) -> Path:
+        """The lock of whoever uses what only one may use at a time (R15)."""
+        return self.state / "turns" / "resources" / f"{name}.lock"
+
     def turn(self, repository: str) -> Path:
         """The lock of whoever proves and integrates in a repository."""
         return self.state / "turns" / f"{repository}.lock"
