@@ -34,3 +34,8 @@ class Journal(StoreReader):
     def keep_mirror_base(self, path: str, sha256: str, base: str, now: datetime) -> None:
         with self.together():
             self.run("mirror_put", path=path, sha256=sha256, base=base, now=rows.ms(now))
+
+    def keep_mirror_reach(self, sha256: str, head: int, last: str) -> None:
+        """A full mirror of that digest shows what was so at entry `head`, down to item `last`."""
+        with self.together():
+            self.run("reach_put", value=rows.packed([sha256, head, last]))

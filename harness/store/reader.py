@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -187,6 +188,16 @@ class StoreReader(Database):
         """Digest and content of a mirrored file when we last wrote or absorbed it."""
         row = self.one("mirror_get", path=path)
         return None if row is None else (row["sha256"], row["base"])
+
+    def mirror_reach(self) -> tuple[str, int, str] | None:
+        """Digest, entry of the journal and last item of a mirror that was full when it was written."""
+        row = self.one("reach_get")
+        return None if row is None else tuple(json.loads(row["value"]))
+
+    def only_added_behind(self, last: str, head: int) -> bool:
+        """Whether nothing happened to items since that entry but that some came behind `last`."""
+        row = self.one("reach_holds", last=last, head=head)
+        return row is not None and bool(row["holds"])
 
 
 def _position(last: Any) -> dict[str, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 
 from harness.model.itemform import Form
 from harness.model.work import WorkState
-from harness.store.mirror import QueueMirror
+from harness.store.mirror import QueueMirror, listing
 from harness.store.sqlite import SqliteStore
 from tests.kit.stores import NOW, RULES, WORK, add, back, done, item, later, lease
 
@@ -332,3 +333,74 @@ def test_a_long_list_is_taken_whole(store, mirror, file):
     write(file, rows[1:])
     assert absorb(mirror).cancelled == ["i0"]
     assert store.item("i11999").state is S.READY
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [{"id": "a"}],
+        [{"id": "a", "t": "ä\n", "n": None}, {"id": "b", "l": []}],
+        [{"l": ["x", "y"], "d": {"k": [1]}}],
+    ],
+)
+def test_the_mirror_is_laid_out_as_people_know_json(rows):
+    assert listing(rows) == json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+def full(store, file, monkeypatch):
+    """A mirror of three items, of which no more are shown, as each command makes its own."""
+    monkeypatch.setattr("harness.store.mirror.MIRRORED", 3)
+    add(store, *(item(name, priority=50) for name in "abc"))
+    assert QueueMirror(file, store).export(NOW)
+    return lambda: QueueMirror(file, store).export(NOW)
+
+
+def test_what_comes_behind_a_full_mirror_does_not_write_it_anew(store, file, monkeypatch):
+    export, looked = full(store, file, monkeypatch), []
+    monkeypatch.setattr(store, "items", lambda **_: looked.append(1) or ())
+    add(store, item("behind", priority=50), item("too", priority=99))
+    assert not export()
+    assert not looked
+    monkeypatch.undo()
+    assert [row["id"] for row in read(file)] == ["a", "b", "c"]
+
+
+def test_what_is_looked_at_again_after_each_of_them_is_bounded(store, file, monkeypatch):
+    export = full(store, file, monkeypatch)
+    monkeypatch.setattr("harness.store.mirror._LOOKED_AT", 2)
+    for number in range(5):
+        add(store, item(f"behind-{number}", priority=99))
+        assert not export()
+    _digest, head, last = store.mirror_reach()
+    assert store.journal_head() - head <= 2
+    assert last == "c"
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (lambda store: add(store, item("first", priority=0)), ["first", "a", "b"]),
+        (lambda store: store.move("b", S.CANCELLED, "", actor="me", now=NOW), ["a", "c", "behind"]),
+        (lambda store: store.update("behind", {"priority": 0}, actor="me", now=NOW), ["behind", "a", "b"]),
+        (lambda store: store.update("c", {"title": "Other"}, actor="me", now=NOW), ["a", "b", "c"]),
+        (lease, ["a", "b", "c"]),
+    ],
+)
+def test_what_happens_within_a_full_mirror_writes_it_anew(store, file, monkeypatch, change, shown):
+    export = full(store, file, monkeypatch)
+    add(store, item("behind", priority=50))
+    assert not export()
+    change(store)
+    assert export()
+    assert [row["id"] for row in read(file)] == shown
+
+
+def test_a_full_mirror_that_another_database_knows_is_written_anew(store, file, monkeypatch):
+    """After a restore the file is of a later queue than what the database says about it."""
+    export = full(store, file, monkeypatch)
+    text = "[]\n"
+    file.write_text(text)
+    store.keep_mirror_base(file.name, hashlib.sha256(text.encode()).hexdigest(), "[]", NOW)
+    assert export()
+    assert len(read(file)) == 3

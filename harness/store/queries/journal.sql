@@ -36,3 +36,20 @@ SELECT sha256, base FROM mirror WHERE path = :path
 -- What it holds now.
 INSERT INTO mirror (path, sha256, base, at) VALUES (:path, :sha256, :base, :now)
 ON CONFLICT (path) DO UPDATE SET sha256 = excluded.sha256, base = excluded.base, at = excluded.at
+
+-- name: reach_get
+-- What a full mirror of the queue showed.
+SELECT value FROM meta WHERE key = 'mirror.reach'
+
+-- name: reach_put
+-- What it shows now.
+INSERT INTO meta (key, value) VALUES ('mirror.reach', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- name: reach_holds
+-- Whether each item that an entry has spoken of since was added then, and stands behind that one.
+SELECT NOT EXISTS (
+  SELECT 1 FROM journal JOIN items ON items.id = journal.item
+  WHERE journal.seq > :head
+    AND NOT (journal.kind = 'item.added'
+             AND (items.fresh, items.rank_at, items.seq) > (last.fresh, last.rank_at, last.seq))) AS holds
+FROM items AS last WHERE last.id = :last
