@@ -26,7 +26,7 @@ ITEMS = "--items"
         "./loop queue import tasks/backlog.md --dry-run",
         "./loop queue import - < items.jsonl",
         "./loop queue import --from bd",
-        './loop queue import --command "gh issue list --json title" --items \'.[] | {title}\'',
+        "./loop queue import --command \"gh issue list --json title\" --items '.[] | {title}'",
     )
 )
 @click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))

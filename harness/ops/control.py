@@ -14,7 +14,7 @@ from harness.model.home import Home
 from harness.ops.answers import Change
 from harness.ops.books import running, writing
 from harness.ops.snapshot import loop_pid
-from harness.ops.workers import workers
+from harness.ops.workers import at_work, workers
 from harness.proc.identity import Identity, alive, identify
 from harness.proc.identity import signal as send
 
@@ -30,7 +30,7 @@ def pause(home: Home, reason: str) -> Change:
         return Change("loop", applied=False, detail=f"paused already: {before}")
     fs.replace(home.interrupt_file, f"{reason.strip()}\n" if reason.strip() else "", mode=0o644)
     said = read_reason(home.interrupt_file)
-    when = "it pauses within 2 s" if running(home) else "no loop runs here; it will start paused"
+    when = "it pauses within 2 s" if at_work(home) else "no loop runs here; it will start paused"
     return Change("loop", applied=True, detail=f"pausing: {said}\n{when}; ./loop resume ends it")
 
 
@@ -48,7 +48,7 @@ def resume(home: Home, actor: str, now: datetime) -> Change:
                     ended.append(f"{pause_.scope}: {pause_.reason}")
     if not ended:
         return Change("loop", applied=False, detail="nothing is paused")
-    after = [] if running(home) else ["no loop runs here: ./loop run"]
+    after = [] if at_work(home) else ["no loop runs here: ./loop run"]
     return Change("loop", applied=True, detail="\n".join(["resumed", *ended, *after]))
 
 

@@ -14,10 +14,10 @@ from harness.model.errors import GitError, Refused, Usage
 from harness.model.home import Home
 from harness.ops import backups
 from harness.ops.answers import Change
-from harness.ops.books import running
 from harness.ops.control import stop
 from harness.ops.forensics import collect
 from harness.ops.restore import Wish, bring_back, unused
+from harness.ops.workers import at_work
 from harness.store import backup_shelf
 from harness.store.backup import Backup, check_tag
 from harness.store.restore import Replaced
@@ -86,7 +86,7 @@ def rollback(home: Home, program: Program, wish: Wish, course: Course, *, confir
         raise Usage("--run needs the launcher of a checkout", hint="./loop backup rollback NAME --yes, then ./loop run")
     if found := backup_shelf.faults(backup):
         raise Refused(f"{backup.id} is not whole; nothing was changed", cause="\n".join(found[:6]))
-    stopped = [stop(home, now=False, wait_seconds=STOP_SECONDS).detail] if course.stop and running(home) else []
+    stopped = [stop(home, now=False, wait_seconds=STOP_SECONDS).detail] if course.stop and at_work(home) else []
     with unused(home):
         bundle = collect(home, wish.now, f"rolled back to {backup.id} by {wish.actor}")
         here = program.standing()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from harness.model.errors import DiskFull, HarnessError, IllegalMove, LeaseLost, NotFound, StoreError
 from harness.model.journal import Entry
-from harness.store import rows
+from harness.store import rows, schema
 from harness.store.opening import open_gate, open_reader, open_writer
 from harness.store.statements import SQL
 
@@ -136,7 +136,11 @@ class Database:
         self._acts_as = owner
 
     def _check_right(self) -> None:
-        if self._acts_as is None or self.one("owner_has_ended", owner=self._acts_as) is None:
+        """Also that no newer program has migrated the database under a process that goes on with the older one."""
+        if self._acts_as is None:
+            return
+        schema.check(schema.version(self._connection), self.path)
+        if self.one("owner_has_ended", owner=self._acts_as) is None:
             return
         raise LeaseLost(
             f"{self._acts_as} was taken for dead, and its work is somebody else's now; nothing was written",

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.model.errors import HarnessError, LeaseLost
+from harness.model.errors import HarnessError, LeaseLost, StoreError
 from harness.model.journal import Entry, Integration
 from harness.model.session import SessionStatus
 from harness.model.work import Lease, Phase, WorkState
@@ -125,6 +125,18 @@ def test_a_write_under_a_lease_that_is_somebody_elses_changes_nothing(name: str)
         assert dump(path) == before
 
 
+def test_a_process_whose_database_a_newer_program_has_migrated_writes_nothing_more() -> None:
+    with frozen_at("running") as (path, stale, _heir, held):
+        with closing(sqlite3.connect(path)) as newer:
+            (known,) = newer.execute("PRAGMA user_version").fetchone()
+            newer.execute(f"PRAGMA user_version = {known + 1}")
+        before = dump(path)
+        for name in LEASED:
+            with pytest.raises(StoreError, match="a newer version of the harness wrote it"):
+                WRITES[name](stale, held)
+        assert dump(path) == before
+
+
 def test_each_of_these_writes_is_one_while_the_process_is_in_its_right() -> None:
     for name in sorted(set(WRITES) - {"resolve", "publish", "follow", "forget"}):
         with frozen_at("running") as (path, stale, _heir, held):
@@ -215,6 +227,7 @@ def killed_at(path: Path, statement: int) -> bool:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_a_worker_that_is_killed_in_any_statement_leaves_the_queue_as_before_or_after_its_method(
     in_memory: Path,
 ) -> None:
