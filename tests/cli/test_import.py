@@ -34,7 +34,7 @@ def program(folder: Path, text: str, name: str = "tracker") -> Path:
 
 
 def test_beads_by_name_become_items_and_ten_times_is_once(loop: Caller, tmp_path: Path) -> None:
-    program(tmp_path, f'test "$*" = "ready --json --limit 0" && cat "{BEADS}"', "bd")
+    program(tmp_path, f'test "$*" = "ready --json --limit 100000" && cat "{BEADS}"', "bd")
     loop.environ = {**loop.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"}
     said = loop("queue", "import", "--from", "bd")
     assert (said.code, said.out) == (0, "3 added, 0 left as they are\n"), said
