@@ -15,7 +15,7 @@ from harness.model.errors import Usage
 from harness.ops import importing
 from harness.ops.answers import Change
 from harness.ops.importing import Record
-from harness.ops.trackers import TRACKERS, output_of
+from harness.ops.trackers import SECONDS, TRACKERS, output_of
 
 ITEMS = "--items"
 
@@ -64,5 +64,5 @@ def _chosen(raw: bytes, expression: str, name: str) -> Iterator[Record]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise Usage(f"{name} is not UTF-8 at byte {exc.start}", hint="it has to be JSON") from exc
-    results = filtered(text, expression, option=ITEMS)
+    results = filtered(text, expression, option=ITEMS, seconds=SECONDS)
     return importing.results(results.encode(errors="surrogatepass"))

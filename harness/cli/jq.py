@@ -16,7 +16,7 @@ MEMORY_BYTES = 1 << 30
 REFUSED = 3
 
 
-def filtered(document: str, expression: str, option: str = "--jq") -> str:
+def filtered(document: str, expression: str, option: str = "--jq", seconds: float = DEADLINE_SECONDS) -> str:
     """Each result on a line, text without quotes. Raises Usage for an expression that fails or takes too long; `option`
     is where it was given.
     """
@@ -24,10 +24,10 @@ def filtered(document: str, expression: str, option: str = "--jq") -> str:
     shown = repr(" ".join(expression.split()))
     try:
         done = subprocess.run(
-            worker, input=document, env={}, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+            worker, input=document, env={}, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired as exc:
-        raise Usage(f"{option} {shown} took longer than {DEADLINE_SECONDS:g} s", hint="simplify it") from exc
+        raise Usage(f"{option} {shown} took longer than {seconds:g} s", hint="simplify it") from exc
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         said = lines[-1] if lines else f"ended with {done.returncode}"

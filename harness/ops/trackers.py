@@ -45,7 +45,8 @@ BEADS = """
   + (if (.external_ref // "") != "" then {external_ref} else {} end)
 """
 """What `bd ready --json` prints (bd 0.47; ten of them unless told otherwise): issues without open blockers, so their
-dependencies are behind them. Those in progress are somebody's, epics only hold others together. Priorities 0 to 3 are ours by name, 4 (backlog) comes after low.
+dependencies are behind them. Those in progress are somebody's, epics only hold others together. Priorities 0 to 3 are
+ours by name, 4 (backlog) comes after low.
 """
 TRACKERS: Mapping[str, Tracker] = MappingProxyType({"bd": Tracker("bd ready --json --limit 100000", BEADS)})
 
