@@ -6,38 +6,18 @@ import json
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.model.journal import Entry
 from harness.proc.identity import identify
-from harness.rehearsal.stage import Rehearsal
-from tests.kit.loop import COMPLETE, DONE, Yard, bash, commit, make_home, make_repository, sessions, until, yard
+from tests.kit.loop import COMPLETE, DONE, Yard, bash, commit, sessions, until, yard
+from tests.kit.scripted import CLAIM, COMMIT, HANG, MARKED, WRITE, scripted, told
 
 pytestmark = [pytest.mark.process]
-
-WRITE = {"write": {"path": "work.txt", "content": "done\n"}}
-COMMIT = {"commit": "add work.txt"}
-CLAIM = {"complete": "all of it"}
-HANG = {"hang": True}
-MARKED = {"run": ["touch", "begun"]}
-
-
-@contextmanager
-def scripted(folder: Path, *, gate: str = "test -f work.txt", **more: Any) -> Iterator[Yard]:
-    """A yard whose agent plays the `script` of each item: no CLI, no model."""
-    with Rehearsal(sessions()) as api:
-        place = Yard(folder, api)
-        agents = {"default": {"type": "scripted"}}
-        make_home(place.home.root, make_repository(place.repository), gate=gate, agents=agents, **more)
-        try:
-            yield place
-        finally:
-            place.clear()
 
 
 def killed_after(place: Yard, event: str, **matching: Any) -> None:
@@ -48,11 +28,6 @@ def killed_after(place: Yard, event: str, **matching: Any) -> None:
     assert loop.running, loop.output
     loop.signal(signal.SIGKILL)
     loop.ended()
-
-
-def told(place: Yard, kind: str) -> list[Entry]:
-    with place.store() as store:
-        return [entry for entry in store.journal(limit=10_000) if entry.kind == kind]
 
 
 def goes_on(place: Yard) -> str:
