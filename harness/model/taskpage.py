@@ -43,6 +43,11 @@ def wish_of(block: Block) -> dict[str, Any]:
     return {name: value for name, value in document_of(block).items() if name not in OURS}
 
 
+def ours_of(block: Block) -> dict[str, Any]:
+    """What a block says in fields that we write."""
+    return {name: value for name, value in document_of(block).items() if name in OURS}
+
+
 def place_of(item: WorkItem) -> str:
     """Where the task of an item stands: once it was begun, or somebody has it, it is active until it is over."""
     if item.state in {WorkState.DONE, WorkState.CANCELLED}:

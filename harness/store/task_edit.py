@@ -24,6 +24,7 @@ from harness.model.taskpage import (
     blocks,
     blocks_of,
     joined,
+    ours_of,
     same_words,
     wish_of,
 )
@@ -129,6 +130,8 @@ class PageEdit:
                 yield document
             return
         base = wish_of(known[1]) if known is not None else {}
+        # fields of ours are written anew when the item goes on
+        self.wish.unheard |= ours_of(block) != (ours_of(known[1]) if known is not None else ours_of(block))
         changed = {key: value for key, value in document.items() if base.get(key) != value}
         if changed:
             if known is not None:

@@ -115,8 +115,9 @@ class Pages:
 
     def _apply(self, edited: Sequence[str], now: datetime, actor: str, form: Form, *, at_once: bool) -> Absorbed:
         # The gate is held: another program may have taken them in since they were looked at.
-        if not any(self._is_news(name) for name in edited):
-            return Absorbed()
+        seen = {name: file.digest() for name, file in self._files.items()}
+        if not all(self._is_news(name) == (name in edited) for name in PAGES):
+            raise _Unsettled
         before = self._bases()
         raw = {name: self._read(name) for name in edited}
         edit = PageEdit(self._store, before, before | raw, edited, form, now, actor)
@@ -125,14 +126,16 @@ class Pages:
         if missing := edit.missing():
             if not at_once and self._fresh(edited):
                 raise _Unsettled
-            kept = [keep_conflict(self._state, f"tasks-{name}.md", before[name], now) for name in edited]
+            kept = [
+                keep_conflict(self._state, f"tasks-{name}.md", before[name], now) for name in edited if before[name]
+            ]
             wish.cancel(missing)
             wish.result.add_detail(f"{len(missing)} cancelled; as it was before: {', '.join(map(str, kept))}")
         if wish.unheard:
             copies = [keep_conflict(self._state, f"tasks-{name}.md", raw[name], now) for name in edited]
             wish.result.add_detail(f"not all of it was taken; as it was written: {', '.join(map(str, copies))}")
         for name, file in self._files.items():
-            current = sha256(raw[name].encode()) if name in raw else file.digest() or ""
+            current = sha256(raw[name].encode()) if name in raw else seen[name] or ""
             digest = sha256(pages[name].encode())
             file.keep(" ".join(dict.fromkeys([digest, current])), json.dumps(pages[name]), now)
             file.problem.unlink(missing_ok=True)
