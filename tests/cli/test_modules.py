@@ -16,6 +16,8 @@ PARTS = {
     "health": {"cli", "fs", "interrupt_file", "model", "ops", "ports", "proc", "store"},
     "version": {"cli", "fs", "model", "ops", "ports", "proc", "store"},
     "queue show": {"cli", "fs", "model", "ops", "ports", "proc", "store"},
+    "decision list": {"cli", "fs", "model", "ops", "ports", "proc", "store"},
+    "task list": {"cli", "fs", "model", "ops", "ports", "proc", "store"},
     "why test-001": {"analysis", "cli", "fs", "interrupt_file", "model", "ops", "ports", "proc", "store"},
     "why pause": {"analysis", "cli", "fs", "interrupt_file", "model", "ops", "ports", "proc", "store"},
     "session latest": {"analysis", "cli", "fs", "model", "ops", "ports", "proc", "store"},
