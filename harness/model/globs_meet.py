@@ -1,7 +1,7 @@
 """Whether two globs cover a path in common: both are read as automata, which are walked side by side. Pure.
 
 Exact for the patterns of `model.globs`, whatever files there are: two items may still have to create theirs. But for
-one thing: a last part with a wildcard and an ending, `*.py`, means files here, though a folder may be called so.
+one thing: a last part with an ending, `parser.py` or `*.md`, means files here, unless the other glob goes on inside it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from harness.model.globs import ANYTHING, BELOW, FOLDERS, LETTER, NAME, pieces
 
 _ANY, _SLASH = ".", "/"
 _SPECIAL = re.compile(r"[*?\[]")
-_FILES = re.compile(r"(?:.*/)?[^/]*[*?][^/]*\.[A-Za-z0-9]+", re.DOTALL)
+_FILES = re.compile(r"(?:.*/)?[^/]+\.[A-Za-z0-9]+", re.DOTALL)
 
 
 def meet(one: Iterable[str], other: Iterable[str]) -> bool:

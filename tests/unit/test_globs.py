@@ -51,6 +51,8 @@ def test_of_several_one_pair_is_enough() -> None:
         ("**/test_*.py", "tests/unit/*_b.py", True),
         ("**/*.md", "**/*.py", False),
         ("conf.d", "conf.d/*.py", True),
+        ("src/parser.py", "**/*.md", False),
+        ("src/parser.py", "**/*.py", True),
         ("a/*/c", "a/b", True),
         ("a/b?", "a/b", False),
         ("[!a]*.c", "a.c", False),
