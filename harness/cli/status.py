@@ -40,7 +40,7 @@ def _head(now: Snapshot, where: Screen) -> str:
 def _workers(now: Snapshot) -> str:
     if not now.workers:
         return ""
-    pids = ", ".join(str(each.pid) for each in now.workers)
+    pids = ", ".join(f"{each.pid}{' frozen' if each.frozen else ''}" for each in now.workers)
     return f"  + {len(now.workers)} worker process{'es' if len(now.workers) > 1 else ''} (pid {pids})"
 
 

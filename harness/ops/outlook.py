@@ -14,7 +14,7 @@ from harness.ops.dossiers import dossier
 from harness.ops.followups import unfinished
 from harness.ops.room import no_room
 from harness.ops.snapshot import FILE_SOURCE, sentence
-from harness.ops.workers import at_work
+from harness.ops.workers import at_work, trouble
 from harness.store.reader import StoreReader
 
 _HELD = "held"
@@ -104,8 +104,9 @@ def _blocked(store: StoreReader, item: WorkItem) -> str:
 
 def _leased(place: Place, item: WorkItem) -> str:
     live = next(iter(place.store.sessions(item=item.id, live=True)), None)
-    if not at_work(place.home):
-        return "its loop was killed; the next start saves and resumes it: ./loop run"
+    owner = place.store.lease_owner(item.id)
+    if owner is not None and (known := trouble(place.home, owner)):
+        return known
     if live is None:
         return "its workspace is prepared, or its work is proved and integrated: ./loop status"
     return f"session {live.id} is {live.status}: {live.doing or 'at work'}; ./loop session watch {live.id}"

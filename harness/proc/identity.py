@@ -42,6 +42,12 @@ def alive(identity: Identity) -> bool:
     return bool(fields) and int(fields[procfs.START]) == identity.start and fields[0] not in procfs.ENDED
 
 
+def stopped(pid: int) -> bool:
+    """Whether a signal (or a debugger) keeps this process from going on. False where the system does not tell."""
+    fields = procfs.stat_fields(pid)
+    return bool(fields) and fields[procfs.STATE] in procfs.STOPPED
+
+
 def signal(identity: Identity, signum: int) -> bool:
     """Send a signal to exactly this process; False if it is not there (any more). Raises PermissionError.
 

@@ -9,9 +9,10 @@ import time
 
 SET_PDEATHSIG, SET_CHILD_SUBREAPER = 1, 36
 
-# Indexes into `stat_fields`, and the states of a process that has ended.
+# Indexes into `stat_fields`, and the states of a process that has ended, or was stopped.
 STATE, PARENT, GROUP, SESSION, USER_TICKS, SYSTEM_TICKS, THREADS, START, RSS_PAGES = 0, 1, 2, 3, 11, 12, 17, 19, 21
 ENDED = (b"Z", b"X")
+STOPPED = (b"T", b"t")
 
 
 def prctl(option: int, value: int) -> bool:

@@ -124,6 +124,11 @@ class StoreReader(Database):
         """Integrated, and not at the remote yet; oldest first."""
         return [rows.integration(row) for row in self.all("integrations_unpushed")]
 
+    def lease_owner(self, item: str) -> str | None:
+        """Who has leased an item, None if nobody has."""
+        row = self.one("lease_holder", id=item)
+        return None if row is None else row["owner"]
+
     def integrated(self, run: str) -> Sequence[Integration]:
         """Work that came to its branch during a run, oldest first. Raises NotFound for a run nobody knows."""
         known(self.one("run_get", run=run), "run", run)
