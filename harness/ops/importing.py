@@ -30,7 +30,7 @@ SHAPES = 'a list of objects, {"items": [...]}, one object a line, or tasks in ma
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One item as it was found. `place` is for people: `item 3`, `line 12`."""
+    """One item as it was found. `place` is for people: `item 3`, `item 3 on line 5`, `line 12`."""
 
     place: str
     document: Any
@@ -56,8 +56,8 @@ def _of_json(raw: bytes) -> Iterator[Record]:
     if first is not None and isinstance(first.get("rows"), list) and len(lines) == 1:
         yield from _numbered(first["rows"])
     elif first is not None and not isinstance(first.get("items"), list):
-        for number, line in lines:
-            yield Record(f"line {number}", _line(number, line))
+        for count, (number, line) in enumerate(lines, start=1):
+            yield Record(f"item {count} on line {number}", _line(number, line))
     else:
         from harness.store.mirror import documents  # noqa: PLC0415 - see `queue.order`
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from harness.model.errors import Usage
 from harness.model.home import Home
 from harness.model.itemform import Form
-from harness.ops import queue
+from harness.ops import importing, queue
 from harness.ops.queue import Desk
 from harness.store.reading import open_writer
 from tests.fuzz.grammar import BOMBS, SCALARS, VALUES
@@ -121,7 +121,7 @@ def clear(desk: Desk) -> None:
 def test_an_import_is_taken_whole_or_refused_whole(desk: Desk, raw: bytes) -> None:
     before = kept(desk)
     try:
-        answer = queue.import_(desk, raw, "file")
+        answer = importing.import_(desk, importing.records(raw, "file"), "file")
     except Usage:
         assert kept(desk) == before
         return
@@ -166,7 +166,7 @@ def test_values_that_parsers_choke_on_are_refused(desk: Desk, bomb: str, shape: 
     raw = shape.replace(b"%s", BOMBS[bomb])
     before = kept(desk)
     with pytest.raises(Usage) as refused:
-        queue.import_(desk, raw, "file")
+        importing.import_(desk, importing.records(raw, "file"), "file")
     assert len(refused.value.message) < 500
     desk.home.queue_file.write_bytes(raw)
     (problem,) = queue.take_edits(desk)
@@ -214,13 +214,13 @@ def test_thirty_thousand_items_come_in_with_one_file(desk: Desk) -> None:
         [{"id": f"n-{n}", "title": f"Item {n}", "priority": n % 100, "ticket": n} for n in range(MANY)]
     ).encode()
     began = time.monotonic()
-    answer = queue.import_(desk, raw, "file")
+    answer = importing.import_(desk, importing.records(raw, "file"), "file")
     assert answer.detail == f"{MANY} added, 0 left as they are"
     assert time.monotonic() - began < 120
     lines = b"\n".join(json.dumps({"id": f"m-{n}", "title": "t"}).encode() for n in range(MANY)) + b'\n{"id": "m-1"}'
     before = kept_head(desk)
     with pytest.raises(Usage, match=f"item {MANY + 1}"):
-        queue.import_(desk, lines, "file")
+        importing.import_(desk, importing.records(lines, "file"), "file")
     assert kept_head(desk) == before
 
 
