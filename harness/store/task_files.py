@@ -35,18 +35,17 @@ from harness.model.taskpage import (
     joined,
     place_of,
 )
-from harness.model.work import UNFINISHED, WorkItem, WorkState
+from harness.model.work import UNFINISHED, WorkItem
 from harness.store.own_file import OwnFile, keep_conflict, sha256, unfit
 from harness.store.task_edit import NumberedStore, PageEdit
 from harness.store.task_news import news
 from harness.store.wish import Absorbed
 
-MIRRORED_TASKS = 1000
+MIRRORED_BLOCKS = 1000
 """Unfinished items that get a block of their own accord; what somebody wrote down stays beyond that."""
 SETTLED_SECONDS = 2.0
 """A page that lacks a task may be half written: it is believed once nobody has touched it for so long."""
 _EVERY = timedelta(seconds=1)
-_SHOWN = (*sorted(UNFINISHED), WorkState.PARKED)
 
 
 class PagesStore(NumberedStore, Protocol):
@@ -72,6 +71,8 @@ class Pages:
         self._head = -1
         self._due_at: datetime | None = None
         self._named: Mapping[str, str | None] = {}
+        self._apart: dict[str, tuple[str, Sequence[Piece]]] = {}
+        self._told: dict[str, tuple[str, WorkItem]] = {}
 
     @property
     def on(self) -> bool:
@@ -200,36 +201,62 @@ class Pages:
 
     def _written(self, pages: Mapping[str, str], scribe: Scribe) -> Mapping[str, str]:
         """The pages with what is news in the queue."""
-        waiting = {item.id: item for item in self._store.items(states=_SHOWN, limit=MIRRORED_TASKS)}
-        out: dict[str, str] = {}
+        waiting = {item.id: item for item in self._store.items(states=sorted(UNFINISHED), limit=MIRRORED_BLOCKS)}
+        out = dict(pages)
         leaving: dict[str, list[str]] = {name: [] for name in PAGES}
-        for name in (BACKLOG, ACTIVE, COMPLETED):
-            kept: list[Piece] = []
-            for piece in blocks(pages[name]):
-                item = self._item(piece, waiting) if name != COMPLETED or _is_open(piece, waiting) else None
-                if not isinstance(piece, Block) or item is None:
-                    kept.append(piece)
-                    continue
-                waiting.pop(item.id, None)
-                changed = scribe.updated(piece, item, news(piece, item))
-                target = place_of(item)
-                (kept if target == name else []).append(changed)
-                if target != name:
-                    leaving[target].append(changed.text)
-            out[name] = joined(kept)
+        for name in (BACKLOG, ACTIVE):
+            out[name] = self._gone_through(name, pages[name], waiting, leaving, scribe)
+        # The log is long and nobody's to go through, but for a task of it that is worked on again.
+        if any(f"[{item}]" in pages[COMPLETED] for item in waiting):
+            out[COMPLETED] = self._gone_through(COMPLETED, pages[COMPLETED], waiting, leaving, scribe)
         for item in waiting.values():
             leaving[place_of(item)].append(scribe.new(item))
-        return {name: self._joined(out[name] or HEADS[name], leaving[name]) for name in PAGES}
+        return {name: _with(out[name] or HEADS[name], leaving[name]) for name in PAGES}
+
+    def _gone_through(
+        self, name: str, page: str, waiting: dict[str, WorkItem], leaving: Mapping[str, list[str]], scribe: Scribe
+    ) -> str:
+        """What stays on a page; what leaves it is in `leaving` by its new page. `waiting` loses what was met."""
+        kept: list[Piece] = []
+        for piece in self._pieces_of(name, page):
+            item = self._item(piece, waiting) if name != COMPLETED or _is_open(piece, waiting) else None
+            if not isinstance(piece, Block) or item is None:
+                kept.append(piece)
+                continue
+            waiting.pop(item.id, None)
+            changed, target = self._told_of(piece, item, scribe), place_of(item)
+            if target == name:
+                kept.append(changed)
+            else:
+                self._told.pop(item.id, None)
+                leaving[target].append(changed.text)
+        return joined(kept)
+
+    def _pieces_of(self, name: str, page: str) -> Sequence[Piece]:
+        """The same page is taken apart once."""
+        known = self._apart.get(name)
+        if known is None or known[0] != page:
+            known = self._apart[name] = (page, blocks(page))
+        return known[1]
+
+    def _told_of(self, block: Block, item: WorkItem, scribe: Scribe) -> Block:
+        """The block with what is news; one that was looked at since its item changed has none."""
+        if self._told.get(item.id) == (block.text, item):
+            return block
+        changed = scribe.updated(block, item, news(block, item))
+        self._told[item.id] = (changed.text, item)
+        return changed
 
     def _item(self, piece: Piece, waiting: Mapping[str, WorkItem]) -> WorkItem | None:
         if not isinstance(piece, Block) or piece.id is None:
             return None
         return waiting.get(piece.id) or self._store.item(piece.id)
 
-    def _joined(self, page: str, arriving: Sequence[str]) -> str:
-        for text in arriving:
-            page = appended(page, text)
-        return page
+
+def _with(page: str, arriving: Sequence[str]) -> str:
+    for text in arriving:
+        page = appended(page, text)
+    return page
 
 
 def _is_open(piece: Piece, waiting: Mapping[str, WorkItem]) -> bool:
