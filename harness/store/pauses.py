@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _EVERYTHING = frozenset({"loop", "credential"})
 _ENDS_BY_ITSELF = frozenset({"hold", "reserve"})
 _LEAST = 99
-_NOBODY = Crowd()
-"""Nothing is taken."""
 
 
 @dataclass(slots=True)
@@ -36,7 +34,7 @@ class Barriers:
     """What a lease has to keep out of at one moment. `probes` are the scopes that are ajar."""
 
     everything: bool = False
-    crowd: Crowd = _NOBODY
+    crowd: Crowd = field(default_factory=Crowd)
     repos: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
@@ -46,7 +44,7 @@ class Barriers:
     @property
     def none(self) -> bool:
         shut = self.everything or self.repos or self.kinds or self.items
-        return not shut and self.crowd == _NOBODY and self.least_urgent == _LEAST
+        return not shut and not self.crowd and self.least_urgent == _LEAST
 
     def shut(self, scope: str) -> None:
         kind, _, name = scope.partition(":")

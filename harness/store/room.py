@@ -19,6 +19,10 @@ class Crowd:
     resources: Collection[str] = ()
     scopes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        """Whether anything may be in an item's way."""
+        return bool(self.lanes or self.repos or self.resources or self.scopes)
+
 
 @lru_cache(maxsize=65536)
 def wishes(exclusive: str) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:

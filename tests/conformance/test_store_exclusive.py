@@ -13,6 +13,7 @@ from harness.model.outcome import Disposition, Failed
 from harness.model.work import WorkState
 from harness.ports import RepositoryRules, Settlement
 from harness.store.audit import audit
+from harness.store.sqlite import SqliteStore
 from harness.store.statements import SQL
 from tests.kit.stores import NOW, RULES, add, back, done, failed, item, later, lease
 
@@ -171,6 +172,25 @@ def test_where_overlaps_are_refused_only_the_first_is_added(store):
     assert answer("b", "app", "src/*.py") == (True, "ready")
     twins = [item("x", scope=("lib/a",)), item("y", scope=("lib",))]
     assert [each.applied for each in store.add(twins, actor="me", now=NOW, apart=apart)] == [True, False]
+
+
+class Watched(SqliteStore):
+    """Says how it chose."""
+
+    chosen: tuple[str, ...] = ()
+
+    def one(self, name, **values):
+        self.chosen += (name,) if name.startswith("lease_take") else ()
+        return super().one(name, **values)
+
+
+def test_beside_plain_work_a_lease_asks_for_nothing_more(tmp_path):
+    with closing(Watched(tmp_path / "harness.db")) as store:
+        add(store, *(item(f"a{n}") for n in range(3)), item("x", resources=("db",)), item("y", resources=("db",)))
+        assert ids(leased(store, most=4)) == ["a0", "a1", "a2", "x"]
+        assert store.chosen == ("lease_take_any",) * 4
+        assert store.lease("w", RULES, NOW) is None
+        assert store.chosen[-1] == "lease_take"
 
 
 def test_the_scopes_of_a_million_finished_items_are_not_looked_at(store):
