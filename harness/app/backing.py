@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -15,8 +18,9 @@ from harness.model.errors import StoreError
 from harness.model.home import Home
 from harness.ops.backups import keep
 from harness.ports import Clock
+from harness.proc.ask import ask
 from harness.store.backup import Backup
-from harness.store.backup_shelf import drop_old, faults, listed
+from harness.store.backup_shelf import drop_old, listed
 from harness.store.reader import StoreReader
 from harness.store.reading import open_reader
 
@@ -24,7 +28,8 @@ REASON = "hourly"
 _OURS = "backup."
 _LOOKED_AT = 50
 DRILL, DRILLED = timedelta(days=7), ".drilled"
-"""How often the newest backup is read as `backup verify` reads it, and the file that says when it was."""
+"""How often `backup verify` is run on the newest backup, and the file that says when it was."""
+DRILL_SECONDS, MOST_SAID_BYTES = 3600.0, 64 << 20
 
 
 class _CalledOff(Exception):
@@ -60,13 +65,33 @@ class LoopBackups:
         last = datetime.fromisoformat(marker.read_text(encoding="utf-8")) if marker.exists() else None
         if last is not None and timedelta(0) <= now - last < DRILL:
             return
-        if found := faults(newest):
+        if found := self._faults(newest):
             raise StoreError(
                 f"the newest backup {newest.id} is not sound: {found[0]}",
                 hint="./loop audit verify; ./loop backup list",
                 cause="\n".join(found[1:6]),
             )
         fs.replace(marker, now.isoformat())
+
+    def _faults(self, backup: Backup) -> list[str]:
+        """As a process of its own sees them: what it takes to read all of a journal is not for the loop to keep.
+        Raises StoreError if it cannot tell.
+        """
+        argv = [sys.executable, "-I", "-m", "harness", "-C", str(self.home.root), "backup", "verify", backup.id]
+        told = ask(
+            [*argv, "--json"], cwd=self.home.root, env={"PATH": os.defpath},
+            seconds=DRILL_SECONDS, most_bytes=MOST_SAID_BYTES, unwanted=self._off.is_set,
+        )  # fmt: skip
+        if told.too_long == "unwanted":
+            raise _CalledOff
+        if told.too_long or told.code not in (0, 1) or not told.out:
+            why = f"too much {told.too_long}" if told.too_long else f"exit {told.code}"
+            raise StoreError(
+                f"the newest backup {backup.id} could not be verified: {why}",
+                hint=f"./loop backup verify {backup.id}",
+                cause=told.tail,
+            )
+        return list(json.loads(told.out)["faults"])
 
     def call_off(self) -> None:
         self._off.set()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.app.backing import LoopBackups
+from harness.app.backing import LoopBackups, _CalledOff
 from harness.clock import SystemClock
 from harness.config.backups import BackupSection
 from harness.engine.backups import Backups, Made
@@ -91,6 +91,28 @@ async def test_once_a_week_the_newest_is_read_as_a_restore_would(tmp_path: Path)
         ahead.hours = 24 * 8
         with pytest.raises(StoreError, match=r"is not sound: .*the journal says"):
             maker.make()
+
+
+async def test_a_loop_that_stops_does_not_wait_until_a_backup_is_read(tmp_path: Path) -> None:
+    async with engine(tmp_path) as loop:
+        maker = backups_of(loop, Ahead(loop.parts.clock, 2))
+        await loop.add("one")
+        assert maker.make() is not None
+        maker.call_off()
+        with pytest.raises(_CalledOff):
+            maker._faults(listed(loop.parts.home.backups)[0][0])
+
+
+async def test_a_backup_that_could_not_be_read_is_not_called_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine(tmp_path) as loop:
+        maker = backups_of(loop, Ahead(loop.parts.clock, 2))
+        await loop.add("one")
+        monkeypatch.setattr("sys.executable", "/bin/false")
+        with pytest.raises(StoreError, match=r"could not be verified: exit 1"):
+            maker.make()
+        assert not (loop.parts.home.backups / ".drilled").exists()
 
 
 @dataclass
