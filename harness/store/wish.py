@@ -20,6 +20,8 @@ from harness.ports import Store
 MIRRORED = 10_000
 _BATCH = 5_000
 _TOLD = 20
+_USUAL = frozenset({"", "pending", "open", "queued", *WorkState})
+"""What a key of ours may say in a new item without anybody having meant more by it."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ class Wish:
         known = self._store.item(fields["id"]) if fields.get("id") else None
         if known is None:
             self._take_new(fields)
+            self.unheard |= any(isinstance(document.get(key), str) and document[key] not in _USUAL for key in OURS)
             return
         self._once(known.id)
         self._listen(known, document)
