@@ -205,7 +205,7 @@ def _wherever_work_is_done(parts: Parts, processes: LockedProcesses) -> tuple[Co
     home, books, clock, state = parts.home, parts.books, parts.clock, parts.state
     wal = home.database.with_name(home.database.name + "-wal")
     return (
-        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file, *places(home.tasks)], [home.decisions]),
+        Sentry(state.bell, clock, [wal, home.queue_file, home.interrupt_file, *places(home.pages)], [home.decisions]),
         parts.interrupt_watch,
         *parts.guards.components,
         DiskWatch(books, clock, state, lambda: _free(home)),
