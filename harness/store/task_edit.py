@@ -125,13 +125,14 @@ class PageEdit:
         except Usage as exc:
             raise Usage(f"tasks/{name}.md, line {block.line}: {exc.message}", hint=exc.hint) from exc
         item = self.store.item(block.id)
+        if item is not None or name != COMPLETED:
+            # fields of ours are written anew when the item goes on
+            self.wish.unheard |= ours_of(block) != (ours_of(known[1]) if known is not None else {})
         if item is None:
             if name != COMPLETED:
                 yield document
             return
         base = wish_of(known[1]) if known is not None else {}
-        # fields of ours are written anew when the item goes on
-        self.wish.unheard |= ours_of(block) != (ours_of(known[1]) if known is not None else ours_of(block))
         changed = {key: value for key, value in document.items() if base.get(key) != value}
         if changed:
             if known is not None:
