@@ -48,8 +48,8 @@ class SetupFailed(HarnessError):
 
 @dataclass(slots=True)
 class Preparation:
-    """What one attempt needs before its session begins. `history` are the item's earlier attempts, `decisions` its questions
-    to persons, both oldest first.
+    """What one attempt needs before its session begins. `history` are the item's earlier attempts, `decisions` its
+    questions to persons, both oldest first.
     """
 
     tools: AttemptTools

@@ -35,7 +35,9 @@ FULL_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Settler:
-    """Settles outcomes. `spread` gives random numbers in [0, 1) for back-off, `deadline` until when a question waits."""
+    """Settles outcomes. `spread` gives random numbers in [0, 1) for back-off, `deadline` says until when a question
+    waits.
+    """
 
     books: Books
     clock: Clock
