@@ -34,8 +34,8 @@ from harness.config.resources import BudgetSection, PressureSection, WatchSectio
 from harness.config.schedules import Schedules
 from harness.config.schedules import contradictions as in_schedules
 from harness.config.secret import Secret
+from harness.config.tasks import PageSection
 from harness.config.workspaces import OutfitKeys, WorkspaceSection
-from harness.config.tasks import TaskSection
 from harness.model.policy import PolicyRule
 from harness.model.review import REVIEW
 
@@ -368,9 +368,9 @@ class Config(Section):
     """What recurs, by name: items that are added, commands that are run."""
     decisions: DecisionSection = DecisionSection()
     """How long questions wait for a person."""
-    budgets: BudgetSection = BudgetSection()
-    tasks: TaskSection = TaskSection()
+    tasks: PageSection = PageSection()
     """Whether the queue is kept as markdown too."""
+    budgets: BudgetSection = BudgetSection()
     """What all work together may cost."""
     pressure: PressureSection = PressureSection()
     """When the machine is too short of something to begin another session."""

@@ -53,14 +53,14 @@ class Items(Dependencies, Questions, Overlaps):
             for item in new:
                 self._write_deps(item.id, item.depends_on)
             held = {item.id: self._hold(item.id, now, actor) for item in new if item.depends_on}
-            return [replace(a, detail=held.get(a.id) or a.detail) if a.applied else a for a in answers]
+            return [replace(a, detail=why) if a.applied and (why := held.get(a.id)) else a for a in answers]
 
     def _insert(self, item: WorkItem, actor: str, now: datetime, apart: Apart | None) -> Added:
         if overlap := self._overlapping(item, apart):
             return _answer(item.id, overlap, applied=False)
         created = item.created_at or now
         state = item.state if item.state not in _RESTING else resting(item.not_before, now)
-        stored = replace(
+        stored = _changed(
             item,
             state=state,
             created_at=created,
@@ -223,6 +223,11 @@ class Items(Dependencies, Questions, Overlaps):
         """A finished item whose like is open again stays finished: the two would be one piece of work."""
         if item.dedupe_key is not None and (twin := self.one("item_by_dedupe", dedupe_key=item.dedupe_key)) is not None:
             raise Refused(f"{twin['id']} is open for the same as {item.id}", hint=f"./loop queue show {twin['id']}")
+
+
+def _changed(item: WorkItem, **fields: Any) -> WorkItem:
+    """The item itself if that is how it is: a large import is a million copies otherwise."""
+    return item if all(getattr(item, name) == value for name, value in fields.items()) else replace(item, **fields)
 
 
 def _answer(item: str, detail: str, *, applied: bool) -> Added:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from harness.model.journal import AttemptRow, Committed, Entry, Followup, Integration, PastEnd, Pause
@@ -32,6 +33,7 @@ _ITEM_COLUMNS = tuple(
         "updated_at",
     }
 )
+_columns_of = attrgetter(*_ITEM_COLUMNS)
 _SESSION_TIMES = ("started_at", "heartbeat", "updated_at", "ended_at")
 _SESSION_COLUMNS = tuple(
     field.name
@@ -102,7 +104,7 @@ def item_row(item: WorkItem) -> dict[str, Any]:
     """All columns of an item but seq, owner and leased_at; rank_at and created_at must be set."""
     assert item.created_at is not None
     assert item.rank_at is not None
-    row: dict[str, Any] = {name: getattr(item, name) for name in _ITEM_COLUMNS}
+    row: dict[str, Any] = dict(zip(_ITEM_COLUMNS, _columns_of(item), strict=True))
     row |= {name: packed(getattr(item, name)) for name in (*_LISTS, "extra")}
     row["state"] = item.state.value
     row["continuation"] = pack_continuation(item.continuation)
