@@ -61,6 +61,7 @@ def _judges(loaded: Loaded, fence: Fence) -> Any:
 
     def judge(brief: Brief) -> Judge:
         writable = (brief.paths.workspace, brief.paths.tmp, brief.paths.home)
-        return Policy(rules, tuple(str(Path(path).resolve()) for path in writable), fence.territory(brief.paths)).judge
+        folders = tuple(str(Path(path).resolve()) for path in writable)
+        return Policy(rules, folders, fence.territory(brief.paths), brief.leave).judge
 
     return judge

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.model import leave
 from harness.model.brief import Claim, Question, Refusal
 from harness.model.errors import HarnessError
 from harness.model.itemform import Form, parse_item
@@ -46,6 +47,7 @@ class LoopDesk:
         self._expectation = expectation
         self._warned = False
         self._proposed = 0
+        self._wanted: tuple[str, str] | None = None
 
     @property
     def expects(self) -> str:
@@ -92,9 +94,21 @@ class LoopDesk:
         return None
 
     async def request_decision(self, question: str, options: Sequence[str]) -> Reply:
-        self.question = Question(question, tuple(options))
-        await self._note("session.asked", question=question, options=list(options))
+        if self._wanted is not None:
+            question, options = leave.question(*self._wanted, question), leave.OPTIONS
+        await self._ask(Question(question, tuple(options)))
         return Reply(accepted=True, text="recorded; a person will answer. End your turn now; you go on afterwards.")
+
+    async def ask_leave(self, what: str, reason: str) -> None:
+        """A rule asks a person about a call. Of several the first is put: the others are asked about when they come."""
+        if self._wanted is None:
+            self._wanted = (what, reason)
+            words = self.question.question if self.question else ""
+            await self._ask(Question(leave.question(what, reason, words), leave.OPTIONS))
+
+    async def _ask(self, question: Question) -> None:
+        self.question = question
+        await self._note("session.asked", question=question.question, options=list(question.options))
 
     async def add_work_item(self, item: Mapping[str, Any]) -> Reply:
         if self._proposed >= MOST_PROPOSALS:

@@ -196,8 +196,7 @@ class SessionRunner:
     async def _pass_on_questions(self, live: _Live) -> None:
         while live.ask:
             denied = live.ask.pop()
-            if self._desk.question is None:
-                await self._desk.request_decision(f"May the agent do this? {denied.reason}", ("no", "yes"))
+            await self._desk.ask_leave(denied.what, denied.reason)
 
     async def _pass_on_news(self, live: _Live) -> None:
         news, live.news = live.news, []

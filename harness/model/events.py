@@ -78,11 +78,12 @@ class Compacting:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The policy refused a call. `ask` = a person may allow it."""
+    """The policy refused a call. `ask` = a person may allow `what`."""
 
     tool: str
     reason: str
     ask: bool = False
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)

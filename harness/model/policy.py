@@ -6,7 +6,8 @@ This is the second line. The first is the isolation: text matching can be fooled
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -54,22 +55,25 @@ class PolicyRule:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why a call is refused. `ask` = a person may allow it: the item waits with that question."""
+    """Why a call is refused. `ask` = a person may allow `what`: the item waits with that question."""
 
     reason: str
     ask: bool = False
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The rules of one session. `writable` are the folders it may write: workspace first, then TMPDIR and HOME.
 
-    `territory` is there where no kernel holds the CLI's own file tools.
+    `territory` is there where no kernel holds the CLI's own file tools; `leave` are the calls that persons have allowed
+    (model/leave.py).
     """
 
     rules: tuple[PolicyRule, ...]
     writable: tuple[str, ...]
     territory: Territory | None = None
+    leave: frozenset[str] = frozenset()
 
     def judge(self, tool: str, arguments: Mapping[str, Any]) -> Denial | None:
         """None if the call may go on. Paths in `arguments` are absolute and resolved by the caller."""
@@ -87,8 +91,15 @@ class Policy:
         return None
 
     def _named(self, tool: str) -> Denial | None:
-        rule = next((r for r in self.rules if r.tool == tool and not r.argv and not r.paths), None)
-        return _denial(rule, f"the tool {tool}") if rule else None
+        rules = (r for r in self.rules if r.tool == tool and not r.argv and not r.paths)
+        return self._ruled(f"use the tool {tool}", rules, f"the tool {tool}")
+
+    def _ruled(self, what: str, rules: Iterable[PolicyRule], named: str = "") -> Denial | None:
+        """What the first of the rules says that a person has not given leave from; `named` is what it is about, for a
+        command the words of the rule.
+        """
+        rule = next((rule for rule in rules if rule.action != "ask" or what not in self.leave), None)
+        return None if rule is None else _denial(rule, what, named or " ".join(rule.argv))
 
     def _bash(self, script: str) -> Denial | None:
         try:
@@ -104,10 +115,8 @@ class Policy:
     def _command(self, argv: Sequence[Word]) -> Denial | None:
         if _matches(("git", "push"), argv):
             return Denial("agents never push: the loop integrates and pushes what is proved")
-        for rule in self.rules:
-            if rule.tool == "bash" and rule.argv and _matches(rule.argv, argv):
-                return _denial(rule, " ".join(rule.argv))
-        return None
+        rules = (r for r in self.rules if r.tool == "bash" and r.argv and _matches(r.argv, argv))
+        return self._ruled(shlex.join(map(str, argv)), rules)
 
     def _write(self, path: str) -> Denial | None:
         clean = posixpath.normpath(path)
@@ -117,10 +126,8 @@ class Policy:
         inside = PurePosixPath(clean).relative_to(root)
         if root == self.writable[0] and inside.parts and inside.parts[0] in (".git", ".claude"):
             return Denial(f"{inside.parts[0]} of the workspace is not the agent's to write")
-        for rule in self.rules:
-            if rule.tool == "write" and any(_glob(inside, pattern) for pattern in rule.paths):
-                return _denial(rule, str(inside))
-        return None
+        rules = (r for r in self.rules if r.tool == "write" and any(_glob(inside, pattern) for pattern in r.paths))
+        return self._ruled(f"write {inside}", rules, str(inside))
 
 
 def _trespass(territory: Territory, tool: str, arguments: Mapping[str, Any]) -> Denial | None:
@@ -135,9 +142,9 @@ def _trespass(territory: Territory, tool: str, arguments: Mapping[str, Any]) -> 
     return None
 
 
-def _denial(rule: PolicyRule, what: str) -> Denial:
-    reason = rule.reason or f"{what} is not allowed here"
-    return Denial(reason, ask=rule.action == "ask")
+def _denial(rule: PolicyRule, what: str, named: str) -> Denial:
+    reason = rule.reason or f"{named} is not allowed here"
+    return Denial(reason, ask=True, what=what) if rule.action == "ask" else Denial(reason)
 
 
 def _glob(path: PurePosixPath, pattern: str) -> bool:

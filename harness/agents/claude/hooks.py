@@ -55,7 +55,7 @@ class PolicyHook:
         denial = next((each for each in judged if each is not None), None)
         if denial is None:
             return {}
-        self._denied(Denied(encodable(tool), encodable(denial.reason), denial.ask))
+        self._denied(Denied(encodable(tool), encodable(denial.reason), denial.ask, encodable(denial.what)))
         return {
             "hookSpecificOutput": {
                 "hookEventName": "PreToolUse",
@@ -152,7 +152,7 @@ class WrapUpHook:
 def _reason(denial: Denial) -> str:
     if denial.ask:
         return (
-            f"denied by policy: {denial.reason}. A person may allow it: call request_decision with what you want to do "
-            "and why, then end your work."
+            f"denied by policy: {denial.reason}. A person is asked whether you may do exactly this: call request_decision "
+            "to say why you want to, then end your work. With their leave, make the same call again."
         )
     return f"denied by policy: {denial.reason}. Do not try to get round it; find another way or report blocked."
