@@ -92,8 +92,8 @@ def reduce_environment(loaded: Loaded, environ: Mapping[str, str]) -> None:
 
 async def _warm(parts: Parts, course: Course) -> None:
     """Agents get ready where there is nothing to do yet. Else the way to the first lease, or rescue, goes first."""
-    counts = await parts.books(lambda s: s.counts())
-    if course.waits and not (counts.get(WorkState.READY) or counts.get(WorkState.LEASED)):
+    busy = await parts.books(lambda s: s.items(states=(WorkState.READY, WorkState.LEASED), limit=1))
+    if course.waits and not busy:
         for agent in parts.agents.values():
             agent.warm()
 

@@ -88,7 +88,7 @@ async def _begun(parts: Parts, pid: int, reload: Reload) -> None:
     await parts.interrupt_watch.tick()
     await reload.readers.interrupts.consecutive()
     await parts.guards.remember()
-    await parts.intake.tick()
+    await parts.intake.begin()
     await parts.deadlines.tick()
     await parts.scheduling.scheduler.tick()
 

@@ -37,7 +37,12 @@ class Intake:
     mirror: Mirror
     name: str = "intake"
 
+    async def begin(self) -> None:
+        """At a start: an edit may say what is to be leased first. To write ten thousand rows can wait for that lease."""
+        await self.books(self.mirror.absorb)
+
     async def run(self) -> None:
+        await self.clock.sleep(MIRROR_SECONDS)
         while True:
             ticket = self.state.bell.ticket()
             await self.tick()

@@ -18,6 +18,7 @@ from harness.store.database import Database, known
 _S = WorkState
 _QUEUED = (_S.READY, _S.DELAYED, _S.BLOCKED, _S.WAITING)
 _FINISHED = frozenset({_S.DONE, _S.PARKED, _S.CANCELLED})
+_UNSETTLED = frozenset({"intended", "held"})
 _START = {"fresh": -1, "rank_at": 0, "seq": 0}
 
 
@@ -63,6 +64,8 @@ class StoreReader(Database):
             return iter(())
         newest = last is None or WorkState(last["state"]) in UNFINISHED
         position = {"updated_at": 1 << 62, "seq": 0} if newest else {k: last[k] for k in ("updated_at", "seq")}
+        if states == [_S.PARKED.value]:
+            return self.stream("items_parked", limit=limit, **position)
         return self.stream("items_finished", states=rows.names(states), limit=limit, **position)
 
     def resources(self) -> Mapping[str, str]:
@@ -137,7 +140,12 @@ class StoreReader(Database):
     def integrations(self, *, item: str | None = None, states: Sequence[str] = ()) -> Sequence[Integration]:
         """Oldest first."""
         wanted = rows.names(states) if states else None
-        return [rows.integration(row) for row in self.all("integrations_of", item=item, states=wanted)]
+        if item is not None:
+            found = self.all("integrations_of_item", item=item, states=wanted)
+        else:
+            is_open = bool(states) and frozenset(states) <= _UNSETTLED
+            found = self.all("integrations_open" if is_open else "integrations_all", states=wanted)
+        return [rows.integration(row) for row in found]
 
     def followups(self, *, item: str | None = None) -> Sequence[Followup]:
         """Those that are wanted; with `item` all of that item. Oldest first."""

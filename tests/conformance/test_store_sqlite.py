@@ -207,6 +207,32 @@ def test_what_is_asked_all_the_time_does_not_read_the_history(store, name):
     assert all("INDEX" in step for step in plan if step.startswith(("SCAN", "SEARCH")))
 
 
+GROWING = re.compile(r"SCAN (items|attempts|sessions|integrations|journal)\b(?! USING INDEX)")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ends_latest", "integrations_of_item", "integrations_open", "items_parked", "outcomes_since", "costs_since"),
+        *(
+            "costs_by_kind",
+            "costs_of_item",
+            "attempts_latest",
+            "leased_by",
+            "wake_at",
+            "reach_holds",
+            "dependants_blocked",
+        ),
+    ],
+)
+def test_a_start_a_status_and_a_settlement_do_not_read_the_history(store, name):
+    sql = load(Path(schema.__file__).parent / "queries")[name]
+    values = dict.fromkeys(re.findall(r":(\w+)", sql), 0)
+    plan = [row["detail"] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert plan
+    assert not [step for step in plan if GROWING.match(step)]
+
+
 def test_two_statements_of_one_name_are_refused(tmp_path):
     for name in ("a.sql", "b.sql"):
         (tmp_path / name).write_text("-- name: same\nSELECT 1\n")

@@ -38,9 +38,18 @@ WHERE state = 'applied' AND kind = 'work'
      WHERE later.began_at > (SELECT began_at FROM runs WHERE run = :run)), 9223372036854775807)
 ORDER BY id
 
--- name: integrations_of
--- Integrations, oldest first; both filters may be left out.
+-- name: integrations_of_item
+-- Integrations of one item, oldest first.
 SELECT * FROM integrations
-WHERE (:item IS NULL OR item = :item)
-  AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
+WHERE item = :item AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
 ORDER BY id
+
+-- name: integrations_open
+-- Those that are not at their end, oldest first: by their index, for what is over is all that ever was.
+SELECT * FROM integrations
+WHERE state IN ('intended', 'held') AND state IN (SELECT value FROM json_each(:states))
+ORDER BY id
+
+-- name: integrations_all
+-- Integrations, oldest first.
+SELECT * FROM integrations WHERE :states IS NULL OR state IN (SELECT value FROM json_each(:states)) ORDER BY id

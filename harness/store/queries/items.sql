@@ -82,6 +82,14 @@ WHERE state IN ('done', 'parked', 'cancelled') AND state IN (SELECT value FROM j
   AND (updated_at, seq) < (:updated_at, :seq)
 ORDER BY updated_at DESC, seq DESC LIMIT :limit
 
+-- name: items_parked
+-- The same for parked ones alone, which are few among all that is over.
+SELECT *, (SELECT json_group_array(needs) FROM (SELECT needs FROM deps WHERE item = items.id ORDER BY position))
+  AS depends_on
+FROM items INDEXED BY items_parked
+WHERE state = 'parked' AND (updated_at, seq) < (:updated_at, :seq)
+ORDER BY updated_at DESC, seq DESC LIMIT :limit
+
 -- name: items_counted
 -- How many items are in each state.
 SELECT state, count(*) AS number FROM items GROUP BY state

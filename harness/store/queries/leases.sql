@@ -119,10 +119,11 @@ SELECT attempts.item, attempts.outcome, attempts.ending, attempts.ended_at, sess
       AND json_extract(journal.data, '$.status') IN ('running', 'waiting_api')) AS ran,
   attempts.ended_seq <= coalesce((SELECT max(ended_seq) FROM pauses WHERE scope = 'loop' AND kind = 'file'), 0)
     AS cleared
-FROM attempts JOIN sessions
+-- CROSS and + keep SQLite from beginning with all sessions, or all attempts, that there ever were.
+FROM attempts CROSS JOIN sessions
   ON sessions.item = attempts.item AND sessions.fence = attempts.fence AND sessions.role = 'work'
-WHERE attempts.id > (SELECT coalesce(max(id), 0) FROM attempts) - :limit AND attempts.ended_seq IS NOT NULL
-ORDER BY attempts.ended_seq
+WHERE attempts.id > (SELECT coalesce(max(id), 0) FROM attempts) - :limit AND +attempts.ended_seq IS NOT NULL
+ORDER BY +attempts.ended_seq
 
 -- name: waits_begin_anew
 -- Waits of our own, set at a time that has not come yet: the clock has been set back since. Each is as long as it was,
