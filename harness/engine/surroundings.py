@@ -38,7 +38,7 @@ class Intake:
     name: str = "intake"
 
     async def begin(self) -> None:
-        """At a start: an edit may say what is to be leased first. To write ten thousand rows can wait for that lease."""
+        """At a start: an edit may say what is leased first. To write ten thousand rows can wait for that lease."""
         await self.books(self.mirror.absorb)
 
     async def run(self) -> None:

@@ -152,7 +152,7 @@ class WrapUpHook:
 def _reason(denial: Denial) -> str:
     if denial.ask:
         return (
-            f"denied by policy: {denial.reason}. A person is asked whether you may do exactly this: call request_decision "
-            "to say why you want to, then end your work. With their leave, make the same call again."
+            f"denied by policy: {denial.reason}. A person is asked whether you may do exactly this: "
+            "call request_decision to say why you want to, then end your work. With their leave, make the same call again."
         )
     return f"denied by policy: {denial.reason}. Do not try to get round it; find another way or report blocked."
