@@ -153,6 +153,6 @@ def _reason(denial: Denial) -> str:
     if denial.ask:
         return (
             f"denied by policy: {denial.reason}. A person is asked whether you may do exactly this: "
-            "call request_decision to say why you want to, then end your work. With their leave, make the same call again."
+            "call request_decision to say why, then end your work. If they allow it, make the same call again."
         )
     return f"denied by policy: {denial.reason}. Do not try to get round it; find another way or report blocked."
