@@ -49,14 +49,18 @@ class ApiBreaker:
     _opened: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     async def begin(self, ends: Sequence[PastEnd]) -> None:
-        """At a start: count what the store knows of before, and how often each open pause had been opened."""
+        """At a start: count what the store knows of before, and how often each open pause had been opened.
+
+        Before orphans are settled: how their sessions ended is judged by what came before, like any other end.
+        """
         now, at = self.clock.now(), self.clock.monotonic()
         self._ends.clear()
         for end in ends:
             failed, age = _was_failed_by_api(end), (now - end.ended_at).total_seconds()
             if failed is not None and 0 <= age <= WINDOW_SECONDS:
                 self._ends[end.model or "default"].append((at - age, failed))
-        for pause in await self.books(lambda s: s.pauses()):
+        self.state.pauses = tuple(await self.books(lambda s: s.pauses()))
+        for pause in self.state.pauses:
             if pause.source.startswith(_SOURCE) and pause.until is not None:
                 self._opened[pause.source.removeprefix(_SOURCE)] = _times_opened(pause.until - pause.began_at)
 

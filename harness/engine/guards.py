@@ -9,7 +9,7 @@ Who builds it says where the figures come from (`Sources`); everything else abou
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from harness.engine.state import LoopState
 from harness.engine.supervisor import Component
 from harness.engine.throttle import Throttle
 from harness.model.budget import Budgets
+from harness.model.journal import PastEnd
 from harness.model.pressure import Readings, Thresholds
 from harness.model.vitals import Rule
 from harness.ports import Books, Clock
@@ -58,12 +59,14 @@ class Guards:
         await self.purse.begin()
         await self.pressure.tick()
         await self.own_memory.begin()
+        await self.api.begin(await self._ends())
 
     async def remember(self) -> None:
-        """Breakers outlive their loop. Once orphans are settled and it is known whether the interrupt file stands."""
-        ends = await self.books(lambda s: s.recent_ends(REMEMBERED))
-        await self.api.begin(ends)
-        await self.spawns.begin(ends)
+        """Starts that failed in a row, once orphans are settled and it is known whether the interrupt file stands."""
+        await self.spawns.begin(await self._ends())
+
+    async def _ends(self) -> Sequence[PastEnd]:
+        return await self.books(lambda s: s.recent_ends(REMEMBERED))
 
     @property
     def listeners(self) -> tuple[Listener, ...]:

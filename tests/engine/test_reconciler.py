@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.engine.breakers import MOST_FAILURES
 from harness.model.journal import Entry
+from harness.model.outcome import Disposition, Failed
 from harness.model.session import SessionRow, SessionStatus, new_session_id
-from harness.model.work import Lease, Phase
-from harness.ports import LeaseRules, Workspace
+from harness.model.work import Lease, Phase, WorkState
+from harness.ports import LeaseRules, Settlement, Workspace
 from harness.proc.identity import alive, boot_id, identify
 from tests.kit.engine import Engine, engine
 from tests.kit.loop import git
@@ -91,6 +94,29 @@ async def test_a_second_loop_that_dies_with_the_same_item_parks_it(loop: Engine)
         await loop.parts.reconciler.tick()
     item = await loop.item("one")
     assert (item.state, item.attempts) == ("parked", 0)
+
+
+async def test_the_last_of_too_many_failures_opens_the_breaker_although_its_loop_died_before_it_could(
+    loop: Engine,
+) -> None:
+    """Else the new loop leases on into an API that has failed five times, until the next session has failed too."""
+    dead = Dead(loop)
+    for number in range(MOST_FAILURES):
+        await loop.add(f"item{number}", priority=number)
+        lease, row, _ = await dead.running()
+        over = replace(row, status=SessionStatus.FAILED, ending="api_down", ended_at=loop.now)
+        if number < MOST_FAILURES - 1:
+            told = Settlement(Failed("api_down"), Disposition(WorkState.DONE, "over"), session=over)
+            await loop.parts.books(lambda s, held=lease, told=told: s.settle(held, told, loop.now))
+        else:
+            await loop.parts.books(lambda s, over=over: s.update_session(over))
+    await loop.parts.guards.begin()
+    assert await loop.pauses() == []
+    await loop.parts.reconciler.tick()
+    await loop.parts.guards.remember()
+    (pause,) = await loop.pauses()
+    assert (pause.source, pause.kind) == ("breaker default", "probe")
+    assert "5 of 5 sessions" in pause.reason
 
 
 class Proving(Dead):
