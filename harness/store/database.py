@@ -175,6 +175,10 @@ class Database:
         """Execute an INSERT; the row's number."""
         return self._connection.execute(SQL[name], values).lastrowid or 0
 
+    def run_many(self, name: str, values: Sequence[Mapping[str, Any]]) -> int:
+        """Execute a writing statement for each; how many rows all touched. Only inside `together`."""
+        return self._connection.executemany(SQL[name], values).rowcount
+
     def stream(self, name: str, **values: Any) -> Iterator[sqlite3.Row]:
         """Rows one by one. Only inside `together` or `snapshot`."""
         return iter(self._connection.execute(SQL[name], values))
@@ -192,19 +196,13 @@ class Database:
 
     def record(self, entry: Entry) -> None:
         """Write an entry into the transaction that is open."""
-        seq = self.insert(
-            "journal_insert",
-            {
-                "at": rows.ms(entry.at),
-                "kind": entry.kind,
-                "actor": entry.actor,
-                "item": entry.item,
-                "session": entry.session,
-                "data": rows.packed(entry.data) if entry.data else "{}",
-            },
-        )
-        numbered = Entry(entry.at, entry.kind, entry.actor, entry.item, entry.session, entry.data, seq)
-        self._pending.append(numbered)
+        self._pending.append(_numbered(entry, self.insert("journal_insert", rows.entry_row(entry))))
+
+    def record_many(self, entries: Sequence[Entry]) -> None:
+        """The same for many: the journal numbers them one after the other."""
+        before = self.all("journal_head")[0]["seq"]
+        self.run_many("journal_insert", [rows.entry_row(entry) for entry in entries])
+        self._pending += [_numbered(entry, number) for number, entry in enumerate(entries, start=before + 1)]
 
     def written(self) -> Sequence[Entry]:
         """Entries committed through this object since the last call."""
@@ -228,6 +226,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
+
+
+def _numbered(entry: Entry, seq: int) -> Entry:
+    return Entry(entry.at, entry.kind, entry.actor, entry.item, entry.session, entry.data, seq)
 
 
 def known(value: T | None, what: str, name: str) -> T:

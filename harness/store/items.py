@@ -31,6 +31,8 @@ CHANGEABLE = frozenset(
 _S = WorkState
 _RESTING = frozenset({_S.BLOCKED, _S.DELAYED, _S.READY})
 _OVER = frozenset({_S.DONE, _S.CANCELLED})
+_TOGETHER = 1000
+"""Items of a large import that are written by one call."""
 
 
 class Items(Dependencies, Questions, Overlaps):
@@ -48,19 +50,51 @@ class Items(Dependencies, Questions, Overlaps):
         """
         _check_new(items)
         with self.together():
-            answers = [self._insert(item, actor, now, apart) for item in items]
+            answers = self._insert_all(items, actor, now, apart)
             new = [item for item, answer in zip(items, answers, strict=True) if answer.applied]
             for item in new:
                 self._write_deps(item.id, item.depends_on)
             held = {item.id: self._hold(item.id, now, actor) for item in new if item.depends_on}
             return [replace(a, detail=why) if a.applied and (why := held.get(a.id)) else a for a in answers]
 
+    def _insert_all(self, items: Sequence[WorkItem], actor: str, now: datetime, apart: Apart | None) -> Sequence[Added]:
+        answers: list[Added] = []
+        for first in range(0, len(items), _TOGETHER):
+            some = items[first : first + _TOGETHER]
+            if len(some) > 1 and self._are_plain(some, apart):
+                answers += self._insert_plain(some, actor, now)
+            else:
+                answers += [self._insert(item, actor, now, apart) for item in some]
+        return answers
+
+    def _are_plain(self, items: Sequence[WorkItem], apart: Apart | None) -> bool:
+        """Whether nothing of what is there, nor of each other, can keep any of them out."""
+        ids = {item.id for item in items}
+        alone = all(item.dedupe_key is None and not (item.scope and apart) for item in items)
+        return alone and len(ids) == len(items) and not self.all("items_any_of", ids=rows.names(sorted(ids)))
+
+    def _insert_plain(self, items: Sequence[WorkItem], actor: str, now: datetime) -> Sequence[Added]:
+        stored = [self._stored(item, now) for item in items]
+        written = self.run_many("item_insert", [rows.item_row(item) for item in stored])
+        assert written == len(items)
+        self.record_many([_entry(item, actor, now) for item in stored])
+        return [_answer(item.id, item.state.value, applied=True) for item in stored]
+
     def _insert(self, item: WorkItem, actor: str, now: datetime, apart: Apart | None) -> Added:
         if overlap := self._overlapping(item, apart):
             return _answer(item.id, overlap, applied=False)
+        stored = self._stored(item, now)
+        if not self.run("item_insert", **rows.item_row(stored)):
+            return self._known_already(item, actor, now)
+        self.record(_entry(stored, actor, now))
+        again = f", a regression: {stored.regression_of} was done for the same" if stored.regression_of else ""
+        return _answer(item.id, f"{stored.state.value}{again}", applied=True)
+
+    def _stored(self, item: WorkItem, now: datetime) -> WorkItem:
+        """A new item as it is written."""
         created = item.created_at or now
         state = item.state if item.state not in _RESTING else resting(item.not_before, now)
-        stored = _changed(
+        return _changed(
             item,
             state=state,
             created_at=created,
@@ -69,13 +103,6 @@ class Items(Dependencies, Questions, Overlaps):
             rank_at=item.rank_at or rank_at(created, 0, item.priority),
             regression_of=self._done_before(item),
         )
-        if not self.run("item_insert", **rows.item_row(stored)):
-            return self._known_already(item, actor, now)
-        data = {"title": item.title, "kind": item.kind, "state": state.value, "source": item.source}
-        data |= {"regression_of": stored.regression_of} if stored.regression_of else {}
-        self.record(Entry(now, "item.added", actor, item=item.id, data=data))
-        again = f", a regression: {stored.regression_of} was done for the same" if stored.regression_of else ""
-        return _answer(item.id, f"{state.value}{again}", applied=True)
 
     def _done_before(self, item: WorkItem) -> str | None:
         """The predecessor of a finding that comes back. A key that is the item's own source says that there is one at a
@@ -223,6 +250,12 @@ class Items(Dependencies, Questions, Overlaps):
         """A finished item whose like is open again stays finished: the two would be one piece of work."""
         if item.dedupe_key is not None and (twin := self.one("item_by_dedupe", dedupe_key=item.dedupe_key)) is not None:
             raise Refused(f"{twin['id']} is open for the same as {item.id}", hint=f"./loop queue show {twin['id']}")
+
+
+def _entry(item: WorkItem, actor: str, now: datetime) -> Entry:
+    data = {"title": item.title, "kind": item.kind, "state": item.state.value, "source": item.source}
+    data |= {"regression_of": item.regression_of} if item.regression_of else {}
+    return Entry(now, "item.added", actor, item=item.id, data=data)
 
 
 def _changed(item: WorkItem, **fields: Any) -> WorkItem:

@@ -141,6 +141,17 @@ def item(row: sqlite3.Row) -> WorkItem:
     )
 
 
+def entry_row(entry: Entry) -> dict[str, Any]:
+    return {
+        "at": ms(entry.at),
+        "kind": entry.kind,
+        "actor": entry.actor,
+        "item": entry.item,
+        "session": entry.session,
+        "data": packed(entry.data) if entry.data else "{}",
+    }
+
+
 def session_row(session: SessionRow) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(session, name) for name in _SESSION_COLUMNS}
     row |= {name: ms_or_none(getattr(session, name)) for name in _SESSION_TIMES}

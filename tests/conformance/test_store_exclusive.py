@@ -80,7 +80,7 @@ def test_the_database_refuses_what_must_not_be_and_the_audit_names_it(store):
     with closing(sqlite3.connect(store.path, isolation_level=None)) as shell:
         with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
             shell.execute("INSERT INTO resources VALUES ('db', 'b', 1)")
-        with pytest.raises(sqlite3.IntegrityError, match="exclusive is made of"):
+        with pytest.raises(sqlite3.IntegrityError, match="exclusive IS CASE"):
             shell.execute("UPDATE items SET resources = '[]' WHERE id = 'a'")
         shell.execute("DELETE FROM resources WHERE name = 'db'")
         shell.execute("UPDATE resources SET fence = 7 WHERE name = 'gpu'")

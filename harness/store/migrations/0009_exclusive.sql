@@ -1,23 +1,17 @@
 -- What must not run at the same time, and what becomes of an item whose dependency fails.
 ALTER TABLE items ADD COLUMN on_failure TEXT NOT NULL DEFAULT 'hold' CHECK (on_failure IN ('hold', 'skip', 'run'));
 -- What a lease has to look at closer: repository, resources and scope of an item that has any; NULL, the usual, costs it
--- nothing. Here beside the columns that it is made of, because an index on an expression does not cover a query.
-ALTER TABLE items ADD COLUMN exclusive TEXT;
-UPDATE items SET exclusive = json_array(repo, json(resources), json(scope)) WHERE resources <> '[]' OR scope <> '[]';
-
--- After, not before: that costs an insert a third less.
-CREATE TRIGGER items_exclusive_new AFTER INSERT ON items
-WHEN NEW.exclusive IS NOT CASE WHEN NEW.resources = '[]' AND NEW.scope = '[]' THEN NULL
-                          ELSE json_array(NEW.repo, json(NEW.resources), json(NEW.scope)) END
-BEGIN
-  SELECT raise(ABORT, 'exclusive is made of repository, resources and scope');
-END;
-CREATE TRIGGER items_exclusive AFTER UPDATE OF exclusive, repo, resources, scope ON items
-WHEN NEW.exclusive IS NOT CASE WHEN NEW.resources = '[]' AND NEW.scope = '[]' THEN NULL
-                          ELSE json_array(NEW.repo, json(NEW.resources), json(NEW.scope)) END
-BEGIN
-  SELECT raise(ABORT, 'exclusive is made of repository, resources and scope');
-END;
+-- nothing. Here beside the columns that it is made of, because an index on an expression does not cover a query. Held by
+-- a check, which a new column has to meet in every row; a trigger costs each insert a third.
+CREATE TABLE kept AS SELECT seq, resources, scope FROM items WHERE resources <> '[]' OR scope <> '[]';
+UPDATE items SET resources = '[]', scope = '[]' WHERE seq IN (SELECT seq FROM kept);
+ALTER TABLE items ADD COLUMN exclusive TEXT CHECK (
+  exclusive IS CASE WHEN resources <> '[]' OR scope <> '[]' THEN json_array(repo, json(resources), json(scope)) END);
+UPDATE items SET
+  resources = kept.resources, scope = kept.scope,
+  exclusive = json_array(items.repo, json(kept.resources), json(kept.scope))
+FROM kept WHERE kept.seq = items.seq;
+DROP TABLE kept;
 
 DROP INDEX items_queue;
 CREATE INDEX items_queue ON items (state, fresh, rank_at, seq, lane, repo, kind, assigned, priority, exclusive);

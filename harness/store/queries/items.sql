@@ -23,6 +23,10 @@ FROM items WHERE id = :id
 -- Whether an id is known.
 SELECT state FROM items WHERE id = :id
 
+-- name: items_any_of
+-- Whether one of these ids is known.
+SELECT id FROM items WHERE id IN (SELECT value FROM json_each(:ids)) LIMIT 1
+
 -- name: item_sighted
 -- A live item with this dedupe_key was found once more; the more urgent priority of the two wins.
 UPDATE items SET
