@@ -108,6 +108,8 @@ def _read(key: str, name: str, value: Any) -> Any:
 
 
 def _check_known(fields: Mapping[str, Any], form: Form) -> None:
+    if "repo" not in fields and "lane" not in fields:
+        return
     known = {"repo": form.repositories, "lane": None if form.lanes is None else list(form.lanes)}
     words = {"repo": "repository", "lane": "lane"}
     for name, allowed in known.items():

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from harness.model.errors import Usage
 from harness.model.itemform import parse_item
@@ -28,8 +27,7 @@ MOST_NAMED = 20
 SHAPES = 'a list of objects, {"items": [...]}, one object a line, or tasks in markdown'
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One item as it was found. `place` is for people: `item 3`, `item 3 on line 5`, `line 12`."""
 
     place: str

@@ -91,10 +91,12 @@ class Items(Dependencies, Questions, Overlaps):
         return _answer(item.id, f"{stored.state.value}{again}", applied=True)
 
     def _stored(self, item: WorkItem, now: datetime) -> WorkItem:
-        """A new item as it is written."""
+        """A new item as it is written; the usual one is so already, and a large import is a million copies."""
+        if _is_complete(item, now):
+            return item
         created = item.created_at or now
         state = item.state if item.state not in _RESTING else resting(item.not_before, now)
-        return _changed(
+        return replace(
             item,
             state=state,
             created_at=created,
@@ -252,15 +254,15 @@ class Items(Dependencies, Questions, Overlaps):
             raise Refused(f"{twin['id']} is open for the same as {item.id}", hint=f"./loop queue show {twin['id']}")
 
 
+def _is_complete(item: WorkItem, now: datetime) -> bool:
+    given = item.created_at is not None and item.rank_at is not None and item.updated_at == now
+    return given and item.state is _S.READY and item.not_before is None and item.dedupe_key is None
+
+
 def _entry(item: WorkItem, actor: str, now: datetime) -> Entry:
     data = {"title": item.title, "kind": item.kind, "state": item.state.value, "source": item.source}
     data |= {"regression_of": item.regression_of} if item.regression_of else {}
     return Entry(now, "item.added", actor, item=item.id, data=data)
-
-
-def _changed(item: WorkItem, **fields: Any) -> WorkItem:
-    """The item itself if that is how it is: a large import is a million copies otherwise."""
-    return item if all(getattr(item, name) == value for name, value in fields.items()) else replace(item, **fields)
 
 
 def _answer(item: str, detail: str, *, applied: bool) -> Added:
