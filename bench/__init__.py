@@ -1,0 +1,1 @@
+"""Measurements: each next to what it is held against (README.md)."""
