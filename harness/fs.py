@@ -100,17 +100,25 @@ def discard(folder: Path, *, under: Path) -> None:
     root, target = Path(os.path.realpath(under)), Path(os.path.realpath(folder.parent), folder.name)
     if root == target or root not in target.parents:
         raise Refused(f"refusing to delete {target}: it is not inside {root}")
+    try:
+        target.rmdir()  # an empty one needs no walk
+    except FileNotFoundError:
+        return
+    except OSError:
+        _discard(target)
+
+
+def _discard(target: Path) -> None:
     if target.is_symlink():
         target.unlink()
         return
-    if target.exists():
-        import shutil  # noqa: PLC0415 - dear, and only for deleting
+    import shutil  # noqa: PLC0415 - dear, and only for deleting
 
-        try:
-            shutil.rmtree(target)
-        except PermissionError:
-            _unlock(target)
-            shutil.rmtree(target)
+    try:
+        shutil.rmtree(target)
+    except PermissionError:
+        _unlock(target)
+        shutil.rmtree(target)
 
 
 def _unlock(folder: Path) -> None:

@@ -18,25 +18,37 @@ class Bell:
 
     def __init__(self) -> None:
         self._rings = 0
-        self._rung = asyncio.Event()
+        self._waiting: list[asyncio.Future[bool]] = []
 
     def ring(self) -> None:
         self._rings += 1
-        self._rung.set()
-        self._rung = asyncio.Event()
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            _tell(each, answer=True)
 
     def ticket(self) -> int:
         return self._rings
 
     async def after(self, ticket: int, timeout_seconds: float | None) -> bool:
         """True once a ring came after `ticket`; False when the time is over."""
+        if self._rings != ticket:
+            return True
+        loop = asyncio.get_running_loop()
+        rung: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(rung)
+        timer = None if timeout_seconds is None else loop.call_later(timeout_seconds, _tell, rung)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                while self._rings == ticket:
-                    await self._rung.wait()
-        except TimeoutError:
-            return False
-        return True
+            return await rung
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if rung in self._waiting:
+                self._waiting.remove(rung)
+
+
+def _tell(waiting: asyncio.Future[bool], *, answer: bool = False) -> None:
+    if not waiting.done():
+        waiting.set_result(answer)
 
 
 class Sentry:

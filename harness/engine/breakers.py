@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from harness.engine.state import LoopState
@@ -47,6 +47,10 @@ class ApiBreaker:
     state: LoopState
     _ends: defaultdict[str, deque[tuple[float, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _opened: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def remembers_since(self) -> datetime:
+        """What ended before is of no interest to `begin`."""
+        return self.clock.now() - timedelta(seconds=WINDOW_SECONDS)
 
     async def begin(self, ends: Sequence[PastEnd]) -> None:
         """At a start: count what the store knows of before, and how often each open pause had been opened.

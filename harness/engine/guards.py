@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from harness.engine.breakers import REMEMBERED, ApiBreaker, SpawnBreaker
@@ -59,14 +60,14 @@ class Guards:
         await self.purse.begin()
         await self.pressure.tick()
         await self.own_memory.begin()
-        await self.api.begin(await self._ends())
+        await self.api.begin(await self._ends(self.api.remembers_since()))
 
     async def remember(self) -> None:
         """Starts that failed in a row, once orphans are settled and it is known whether the interrupt file stands."""
         await self.spawns.begin(await self._ends())
 
-    async def _ends(self) -> Sequence[PastEnd]:
-        return await self.books(lambda s: s.recent_ends(REMEMBERED))
+    async def _ends(self, since: datetime | None = None) -> Sequence[PastEnd]:
+        return await self.books(lambda s: s.recent_ends(REMEMBERED, since))
 
     @property
     def listeners(self) -> tuple[Listener, ...]:

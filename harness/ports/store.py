@@ -223,8 +223,10 @@ class Store(Protocol):
         """The latest counted attempts, newest first, up to one that ended well or to the last loop pause by file."""
         ...
 
-    def recent_ends(self, limit: int) -> Sequence[PastEnd]:
-        """How sessions among the newest `limit` leases ended, oldest first: what breakers remember over a start."""
+    def recent_ends(self, limit: int, since: datetime | None = None) -> Sequence[PastEnd]:
+        """How sessions among the newest `limit` leases ended, all or `since` a time, oldest first: what breakers
+        remember over a start.
+        """
         ...
 
     def begin_waits_anew(self, now: datetime) -> int:

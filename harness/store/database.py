@@ -222,7 +222,7 @@ class Database:
 def _identity(path: Path) -> tuple[int, int] | None:
     """Which file a path leads to. By `stat` alone: opening a database beside SQLite drops its locks."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - at each write: half the time
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
@@ -91,9 +92,10 @@ class StoreReader(Database):
         """The latest counted attempts since one ended well or the interrupt file went away, newest first."""
         return [rows.attempt(row) for row in self.all("attempts_streak", limit=limit)]
 
-    def recent_ends(self, limit: int) -> Sequence[PastEnd]:
+    def recent_ends(self, limit: int, since: datetime | None = None) -> Sequence[PastEnd]:
         """How sessions among the newest `limit` leases ended, oldest first; by the order of settlements."""
-        return [rows.past_end(row) for row in self.all("ends_latest", limit=limit)]
+        since_ms = rows.ms_or_none(since)
+        return [rows.past_end(row) for row in self.all("ends_latest", limit=limit, since=since_ms)]
 
     def session(self, session: str) -> SessionRow | None:
         row = self.one("session_get", id=session)

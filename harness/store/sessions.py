@@ -54,6 +54,7 @@ class Sessions(Journal):
         self.run("session_write", **rows.session_row(session))
         if before["status"] == session.status.value:
             return
+        self.run("session_enter", id=session.id, status=session.status.value)
         at = now or session.ended_at or session.heartbeat or session.started_at
         assert at is not None
         data = {"from": before["status"], "status": session.status.value, "pid": session.pid}

@@ -192,6 +192,16 @@ async def test_a_start_does_not_count_what_is_longer_ago_than_the_window(desk: D
     assert desk.store.pauses() == []
 
 
+async def test_a_start_reads_back_no_further_than_the_window(desk: Desktop) -> None:
+    stored = Stored(desk)
+    stored.end(DOWN)
+    desk.clock.move(295)
+    stored.end(DOWN)
+    ends = desk.store.recent_ends(REMEMBERED, breaker(desk).remembers_since())
+    assert [end.item for end in ends] == ["i2"]
+    assert len(desk.store.recent_ends(REMEMBERED)) == 2
+
+
 async def test_a_breaker_that_was_open_goes_on_doubling_after_a_start(desk: Desktop) -> None:
     sessions = Sessions(desk)
     before = breaker(desk)

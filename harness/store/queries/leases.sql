@@ -123,6 +123,7 @@ SELECT attempts.item, attempts.outcome, attempts.ending, attempts.ended_at, sess
 FROM attempts CROSS JOIN sessions
   ON sessions.item = attempts.item AND sessions.fence = attempts.fence AND sessions.role = 'work'
 WHERE attempts.id > (SELECT coalesce(max(id), 0) FROM attempts) - :limit AND +attempts.ended_seq IS NOT NULL
+  AND (:since IS NULL OR +attempts.ended_at >= :since)
 ORDER BY +attempts.ended_seq
 
 -- name: waits_begin_anew

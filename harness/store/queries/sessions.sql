@@ -9,14 +9,18 @@ VALUES (
   :transcript, :prompt, :metrics, :role)
 
 -- name: session_write
--- What is known of a session now.
+-- What is known of a session now, but for its status.
 UPDATE sessions SET
-  attempt = :attempt, agent = :agent, status = :status, iteration = :iteration, run = :run,
+  attempt = :attempt, agent = :agent, iteration = :iteration, run = :run,
   claude_session_id = :claude_session_id, parent = :parent, model = :model, pid = :pid, boot = :boot, start = :start,
   doing = :doing, started_at = :started_at, heartbeat = :heartbeat, updated_at = :updated_at, ended_at = :ended_at,
   ending = :ending, ended_by = :ended_by, outcome = :outcome, workspace = :workspace, transcript = :transcript,
   prompt = :prompt, metrics = :metrics
 WHERE id = :id
+
+-- name: session_enter
+-- A new status; by itself, for its constraint and its index cost more than all other columns.
+UPDATE sessions SET status = :status WHERE id = :id
 
 -- name: session_beat
 -- What changes of a session while its status does not.
