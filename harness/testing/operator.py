@@ -90,9 +90,9 @@ class Operator:
             max_attempts=random.choice((1, 2, 3, 3)),
         )
 
-    def _any(self, *states: WorkState) -> WorkItem:
+    def _any(self, *states: WorkState) -> str:
         """Raises NotFound if nothing is in these states."""
-        found = self._store.items(states=states, limit=20)
+        found = self._store.first(states, 20)
         if not found:
             raise NotFound("no such item")
         return self._random.choice(found)
@@ -106,27 +106,28 @@ class Operator:
 
     def _retry(self) -> None:
         item = self._any(WorkState.PARKED, WorkState.DELAYED, WorkState.DONE, WorkState.CANCELLED, WorkState.WAITING)
-        self._store.move(item.id, WorkState.READY, "retry", actor=ACTOR, now=self._now())
+        self._store.move(item, WorkState.READY, "retry", actor=ACTOR, now=self._now())
 
     def _park(self) -> None:
         item = self._any(WorkState.READY, WorkState.DELAYED, WorkState.BLOCKED, WorkState.LEASED)
-        self._store.move(item.id, WorkState.PARKED, "later", actor=ACTOR, now=self._now())
+        self._store.move(item, WorkState.PARKED, "later", actor=ACTOR, now=self._now())
 
     def _cancel(self) -> None:
         item = self._any(WorkState.READY, WorkState.PARKED, WorkState.BLOCKED)
-        self._store.move(item.id, WorkState.CANCELLED, "not wanted", actor=ACTOR, now=self._now())
+        self._store.move(item, WorkState.CANCELLED, "not wanted", actor=ACTOR, now=self._now())
 
     def _reprioritise(self) -> None:
         item = self._any(WorkState.READY, WorkState.DELAYED, WorkState.LEASED)
         changes = {"priority": self._random.choice(PRIORITIES)}
-        self._store.update(item.id, changes, actor=ACTOR, now=self._now())
+        self._store.update(item, changes, actor=ACTOR, now=self._now())
 
     def _rewire(self) -> None:
         """New dependencies, or none: what was blocked may be free, what was free may be blocked."""
         item = self._any(WorkState.READY, WorkState.BLOCKED, WorkState.DELAYED)
-        needs = () if item.depends_on else (self._random.choice(self.accepted),)
+        found = self._store.item(item)
+        needs = () if found is not None and found.depends_on else (self._random.choice(self.accepted),)
         try:
-            self._store.update(item.id, {"depends_on": needs}, actor=ACTOR, now=self._now())
+            self._store.update(item, {"depends_on": needs}, actor=ACTOR, now=self._now())
         except HarnessError as exc:
             if exc.code != "usage":
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from harness.model.errors import DiskFull, NotFound
 from harness.model.session import SessionRow
 from harness.model.verdict import Verdict
 from harness.model.vitals import Rule
-from harness.model.work import WorkItem
+from harness.model.work import WorkItem, WorkState
 from harness.ports import Agent, Prompt, RepositoryRef, Store
+from harness.store import rows
 from harness.store.sqlite import SqliteStore
 from harness.testing.money import MOST_USD, Money
 from harness.testing.virtual import Process
@@ -31,6 +32,14 @@ LIMITS = Limits(
 )  # fmt: skip
 MODELS = {"commit": "large", "document": "small", "none": "small"}
 LOG_PAGES = 10_000
+_QUEUED = """
+SELECT id FROM items
+WHERE state IN ('leased', 'ready', 'delayed', 'blocked', 'waiting') AND state IN (SELECT value FROM json_each(:states))
+ORDER BY state <> 'leased', fresh, rank_at, seq LIMIT :most"""
+_ENDED = """
+SELECT id FROM items INDEXED BY items_finished
+WHERE state IN ('done', 'parked', 'cancelled') AND state IN (SELECT value FROM json_each(:states))
+ORDER BY updated_at DESC, seq DESC LIMIT :most"""
 JUDGEMENTS: Mapping[str, float] = MappingProxyType({"passed": 90, "gate_failed": 7, "gate_broken": 1, "base_red": 1})
 
 
@@ -216,6 +225,13 @@ class SimulatedStore(SqliteStore):
             raise DiskFull(f"no space left writing {self.path}")
         with super().together():
             yield
+
+    def first(self, states: Sequence[WorkState], most: int) -> list[str]:
+        """The first items in some states, in the order of the queue: their ids alone."""
+        names, found = rows.names(states), self._connection.execute
+        queued = [row["id"] for row in found(_QUEUED, {"states": names, "most": most})]
+        ended = found(_ENDED, {"states": names, "most": most - len(queued)})
+        return [*queued, *(row["id"] for row in ended)]
 
 
 class SimulatedBooks:

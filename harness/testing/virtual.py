@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import types
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextvars import Context, ContextVar
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -44,6 +44,23 @@ class NumberedTask(asyncio.Task[T]):
         return self.number
 
 
+class _Turn(asyncio.Handle):
+    """A callback to be run next, as asyncio.Handle has it, without what is for debugging."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[..., object], args: Sequence[Any], loop: VirtualLoop, context: Context | None
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop in virtual time; threads are called at once, in place.
 
@@ -67,9 +84,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        turn = _Turn(callback, args, self, context)
+        self._ready.append(turn)
+        return turn
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -94,7 +111,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             ready.append(heappop(timers)[2])
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle.cancelled():
+            if not handle._cancelled:  # noqa: SLF001 - half a million times a story
                 handle._run()  # noqa: SLF001 - there is no other way to run one
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:  # noqa: ARG002 - there are no threads here
@@ -257,9 +274,10 @@ class Process:
         return self._timeline.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        await self.breathe()
+        """It may die or freeze before and after; others run meanwhile anyway."""
+        await self.reach()
         await asyncio.sleep(seconds)
-        await self.breathe()
+        await self.reach()
 
 
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
