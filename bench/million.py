@@ -167,6 +167,7 @@ def main() -> int:
         (folder / "import").mkdir()
         imports(folder / "import", failed)
         none, few, many = (furnish(folder, items) for items in (0, FEW, MANY))
+        os.sync()  # a gigabyte that is still on its way to the disk is not what is measured
         leases(few, many, folder, failed)
         commands(none, many, failed)
         starts((few, many), failed)
