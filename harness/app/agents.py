@@ -62,6 +62,6 @@ def _judges(loaded: Loaded, fence: Fence) -> Any:
     def judge(brief: Brief) -> Judge:
         writable = (brief.paths.workspace, brief.paths.tmp, brief.paths.home)
         folders = tuple(str(Path(path).resolve()) for path in writable)
-        return Policy(rules, folders, fence.territory(brief.paths), brief.leave).judge
+        return Policy(rules, folders, fence.territory(brief.paths), brief.permitted).judge
 
     return judge

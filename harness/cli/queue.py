@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,8 @@ def show(call: Invocation, item: str | None, finished: bool, limit: int) -> Docu
     return replace(queue.show(call.home, call.now(), finished=finished, limit=limit), notes=notes)
 
 
-def _checked(answer: Document, where: output.Screen) -> Iterable[str]:
-    facts = answer.facts
+def taken_in(facts: Mapping[str, Any], where: output.Screen) -> Iterable[str]:
+    """What edits of a file came to, a line each."""
     for word in ("added", "updated", "cancelled"):
         if facts[word]:
             yield f"{word}: {', '.join(facts[word])}"
@@ -91,6 +91,11 @@ def _checked(answer: Document, where: output.Screen) -> Iterable[str]:
     if facts["detail"]:
         yield facts["detail"]
     yield from (where.style(f"✗ {problem}", "red") for problem in facts["problems"])
+
+
+def _checked(answer: Document, where: output.Screen) -> Iterable[str]:
+    facts = answer.facts
+    yield from taken_in(facts, where)
     yield from (where.style(f"· {each}", "yellow") for each in (*facts["held"], *facts["overlaps"]))
     shown = ", ".join(f"{number} {state}" for state, number in facts["counts"].items() if number)
     yield f"queue: {shown or 'empty'}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.course import course_options
 from harness.cli.frame import command
 from harness.cli.invocation import Invocation
 from harness.cli.output import Screen
@@ -32,12 +33,7 @@ if TYPE_CHECKING:
     ]
 )
 @click.argument("objective", required=False)
-@click.option("--max-iterations", type=click.IntRange(min=0), help="Passes before the loop ends; 0 = endless.")
-@click.option("--once", is_flag=True, help="At most one item, no waiting; exit 1 unless it is verified or claimed.")
-@click.option("--drain", is_flag=True, help="Until nothing is ready, delayed or leased.")
-@click.option("--for", "span", metavar="8h", help="No new item after this time.")
-@click.option("--until", metavar="07:00", help="No new item after this time of day.")
-@click.option("--workers", type=click.IntRange(min=1, max=256), help="Sessions at a time.")
+@course_options
 @click.option("--detach", is_flag=True, help="Not built in this version.")
 @click.option("--web", is_flag=True, help="Not built in this version.")
 @click.option("--profile", metavar="NAME", help="Not built in this version.")

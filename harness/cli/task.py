@@ -10,7 +10,7 @@ import click
 from harness.cli import output
 from harness.cli.frame import command
 from harness.cli.invocation import Invocation
-from harness.cli.queue import desk_of, take_edits
+from harness.cli.queue import desk_of, take_edits, taken_in
 from harness.model.text import plain
 from harness.ops import tasks
 from harness.ops.answers import Change, Document, Rows
@@ -58,13 +58,7 @@ def complete(call: Invocation, task: str, summary: tuple[str, ...]) -> Change:
 
 def _synced(answer: Document, where: output.Screen) -> Iterable[str]:
     facts = answer.facts
-    for word in ("added", "updated", "cancelled"):
-        if facts[word]:
-            yield f"{word}: {', '.join(facts[word])}"
-    yield from facts["reported"]
-    if facts["detail"]:
-        yield facts["detail"]
-    yield from (where.style(f"✗ {problem}", "red") for problem in facts["problems"])
+    yield from taken_in(facts, where)
     yield f"tasks: {facts['folder']}"
 
 

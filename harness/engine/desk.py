@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model import leave
+from harness.model import permission
 from harness.model.brief import Claim, Question, Refusal
 from harness.model.errors import HarnessError
 from harness.model.itemform import Form, parse_item
@@ -95,16 +95,16 @@ class LoopDesk:
 
     async def request_decision(self, question: str, options: Sequence[str]) -> Reply:
         if self._wanted is not None:
-            question, options = leave.question(*self._wanted, question), leave.OPTIONS
+            question, options = permission.question(*self._wanted, question), permission.OPTIONS
         await self._ask(Question(question, tuple(options)))
         return Reply(accepted=True, text="recorded; a person will answer. End your turn now; you go on afterwards.")
 
-    async def ask_leave(self, what: str, reason: str) -> None:
+    async def ask_permission(self, what: str, reason: str) -> None:
         """A rule asks a person about a call. Of several the first is put: the others are asked about when they come."""
         if self._wanted is None:
             self._wanted = (what, reason)
             words = self.question.question if self.question else ""
-            await self._ask(Question(leave.question(what, reason, words), leave.OPTIONS))
+            await self._ask(Question(permission.question(what, reason, words), permission.OPTIONS))
 
     async def _ask(self, question: Question) -> None:
         self.question = question

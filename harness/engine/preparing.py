@@ -14,7 +14,7 @@ from harness.engine.plan import Composer, Handover, Plan, Planner, PromptRequest
 from harness.engine.session import SessionTools
 from harness.engine.settler import Settler
 from harness.engine.trespass import Trespass
-from harness.model import leave
+from harness.model import permission
 from harness.model.brief import Brief, Paths
 from harness.model.decision import Decision
 from harness.model.errors import HarnessError, Refused
@@ -162,7 +162,7 @@ class Preparation:
             resume=resumed is not None,
             options=self.plan.options,
             push=self.plan.push,
-            leave=leave.given(self.decisions),
+            permitted=permission.permitted(self.decisions),
         )
 
     def _paths(self, workspace: Workspace, session: str) -> Paths:

@@ -196,7 +196,7 @@ class SessionRunner:
     async def _pass_on_questions(self, live: _Live) -> None:
         while live.ask:
             denied = live.ask.pop()
-            await self._desk.ask_leave(denied.what, denied.reason)
+            await self._desk.ask_permission(denied.what, denied.reason)
 
     async def _pass_on_news(self, live: _Live) -> None:
         news, live.news = live.news, []

@@ -43,7 +43,7 @@ class Paths:
 @dataclass(frozen=True, slots=True)
 class Brief:
     """What a session is given. `resume` continues the conversation `claude_session_id`, else a new one gets that id;
-    `leave` are the calls that persons have allowed.
+    `permitted` are calls that a person has permitted.
     """
 
     session: str
@@ -57,7 +57,7 @@ class Brief:
     options: Mapping[str, Any] = field(default_factory=dict)
     push: bool = False
     role: Role = Role.WORK
-    leave: frozenset[str] = frozenset()
+    permitted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,14 +66,14 @@ class Denial:
 class Policy:
     """The rules of one session. `writable` are the folders it may write: workspace first, then TMPDIR and HOME.
 
-    `territory` is there where no kernel holds the CLI's own file tools; `leave` are the calls that persons have allowed
-    (model/leave.py).
+    `territory` is there where no kernel holds the CLI's own file tools; `permitted` are calls that a person has
+    permitted (model/permission.py).
     """
 
     rules: tuple[PolicyRule, ...]
     writable: tuple[str, ...]
     territory: Territory | None = None
-    leave: frozenset[str] = frozenset()
+    permitted: frozenset[str] = frozenset()
 
     def judge(self, tool: str, arguments: Mapping[str, Any]) -> Denial | None:
         """None if the call may go on. Paths in `arguments` are absolute and resolved by the caller."""
@@ -95,10 +95,10 @@ class Policy:
         return self._ruled(f"use the tool {tool}", rules, f"the tool {tool}")
 
     def _ruled(self, what: str, rules: Iterable[PolicyRule], named: str = "") -> Denial | None:
-        """What the first of the rules says that a person has not given leave from; `named` is what it is about, for a
+        """What the first of the rules says without a permission from it; `named` is what it is about, for a
         command the words of the rule.
         """
-        rule = next((rule for rule in rules if rule.action != "ask" or what not in self.leave), None)
+        rule = next((rule for rule in rules if rule.action != "ask" or what not in self.permitted), None)
         return None if rule is None else _denial(rule, what, named or " ".join(rule.argv))
 
     def _bash(self, script: str) -> Denial | None:

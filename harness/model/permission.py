@@ -1,4 +1,4 @@
-"""Leave that a person gives for one call which a rule of the policy asks about (R7). Pure.
+"""A person's permission for one call that a rule of the policy asks about (R7). Pure.
 
 A rule with `ask` refuses a call and puts the question; a person's `yes` allows that call, word for word, in every later
 session of the item. What another rule denies stays denied.
@@ -30,8 +30,8 @@ def shown(what: str) -> str:
     return one_line(what, MOST_SHOWN)
 
 
-def given(decisions: Iterable[Decision]) -> frozenset[str]:
-    """The calls that persons have allowed."""
+def permitted(decisions: Iterable[Decision]) -> frozenset[str]:
+    """The calls that persons have permitted."""
     return frozenset(
         each.question.partition("\n")[0].removeprefix(_ASKED)
         for each in decisions

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.model import leave
+from harness.model import permission
 from harness.model.decision import ANSWERED, OPEN, Decision
 from harness.model.policy import Denial, Policy, PolicyRule
 
@@ -28,13 +28,13 @@ CALLS = [
 
 
 def asked(what: str, **more: Any) -> Decision:
-    question = leave.question(what, "needs a person", more.pop("words", ""))
+    question = permission.question(what, "needs a person", more.pop("words", ""))
     answered = {"state": ANSWERED, "answer": "yes", "via": "command", **more}
-    return Decision(1, "one", question, datetime.now(UTC), options=leave.OPTIONS, **answered)
+    return Decision(1, "one", question, datetime.now(UTC), options=permission.OPTIONS, **answered)
 
 
 def allowing(*decisions: Decision) -> Policy:
-    return replace(POLICY, leave=leave.given(decisions))
+    return replace(POLICY, permitted=permission.permitted(decisions))
 
 
 @pytest.mark.parametrize(("tool", "arguments", "what"), CALLS)
@@ -46,7 +46,7 @@ def test_what_was_asked_about_is_allowed_and_only_that(tool: str, arguments: dic
     assert allowing(asked(f"{denied.what} too")).judge(tool, arguments) == denied
 
 
-def test_no_leave_is_given_from_a_rule_that_denies() -> None:
+def test_nothing_permits_what_a_rule_denies() -> None:
     assert allowing(asked("make clean")).judge("Bash", {"command": "make clean"}) == Denial("never clean")
     assert POLICY.judge("Bash", {"command": "make clean"}) == Denial("making needs a person", True, "make clean")
     pushes = allowing(asked("git push")).judge("Bash", {"command": "git push"})
@@ -63,18 +63,18 @@ def test_no_leave_is_given_from_a_rule_that_denies() -> None:
         {"state": OPEN, "answer": None, "via": None},
     ],
 )
-def test_nothing_but_a_persons_yes_is_leave(other: dict[str, Any]) -> None:
-    assert leave.given([asked("make deploy", **other)]) == frozenset()
+def test_nothing_but_a_persons_yes_permits(other: dict[str, Any]) -> None:
+    assert permission.permitted([asked("make deploy", **other)]) == frozenset()
 
 
 def test_words_of_the_agent_are_never_the_call() -> None:
     decision = asked("make deploy", words="May the agent do this: make world")
-    assert leave.given([decision]) == {"make deploy"}
+    assert permission.permitted([decision]) == {"make deploy"}
     its_own = replace(decision, question="Deploy?\nMay the agent do this: make deploy")
-    assert leave.given([its_own]) == frozenset()
+    assert permission.permitted([its_own]) == frozenset()
 
 
-@pytest.mark.parametrize("what", ["make 'a  b'", "make 'a\nb'", "make " + "x" * leave.MOST_SHOWN])
+@pytest.mark.parametrize("what", ["make 'a  b'", "make 'a\nb'", "make " + "x" * permission.MOST_SHOWN])
 def test_what_cannot_be_shown_as_it_is_is_never_allowed(what: str) -> None:
     arguments = {"command": what}
     assert allowing(asked(what)).judge("Bash", arguments) == POLICY.judge("Bash", arguments)
